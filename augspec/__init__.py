@@ -1,0 +1,75 @@
+"""A typed augmentation language, compiled into batched pipelines that emit canonical codes.
+
+    spec = augspec.load("specs/augmentations/byol-cifar10.yaml")
+    pipeline = augspec.compile(spec)
+    batch = pipeline(images, ids=ids, epoch=3)
+
+Names are resolved on first use, so that loading and checking a spec never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from augspec.compiler import compile, load_pipeline, plan
+    from augspec.compiler.pipeline import Pipeline, ViewBatch
+    from augspec.compiler.plan import Plan
+    from augspec.encoding.layout import Layout, LayoutMismatchError, Slot
+    from augspec.language.diagnostics import Diagnostic, Position, SpecError, nearest
+    from augspec.language.document import (
+        DocumentModel,
+        Faults,
+        fault,
+        load_model,
+        loads_model,
+        validate,
+    )
+    from augspec.language.files import write_atomically
+    from augspec.language.resolve import override
+    from augspec.language.source import Source, overlay, parse_source, read_source, subtree, without
+    from augspec.language.spec import Spec, load, loads
+
+_HOMES = {
+    "augspec.compiler": ("compile", "load_pipeline", "plan"),
+    "augspec.compiler.pipeline": ("Pipeline", "ViewBatch"),
+    "augspec.compiler.plan": ("Plan",),
+    "augspec.encoding.layout": ("Layout", "LayoutMismatchError", "Slot"),
+    "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "nearest"),
+    "augspec.language.document": (
+        "DocumentModel",
+        "Faults",
+        "fault",
+        "load_model",
+        "loads_model",
+        "validate",
+    ),
+    "augspec.language.files": ("write_atomically",),
+    "augspec.language.resolve": ("override",),
+    "augspec.language.source": (
+        "Source",
+        "overlay",
+        "parse_source",
+        "read_source",
+        "subtree",
+        "without",
+    ),
+    "augspec.language.spec": ("Spec", "load", "loads"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'augspec' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

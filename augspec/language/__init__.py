@@ -1,0 +1,1 @@
+"""The language: text with positions, documents checked against typed models, and their mistakes."""

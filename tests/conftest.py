@@ -1,0 +1,55 @@
+"""Real data for the tests, found beside the project or named by AUGSPEC_TEST_DATA."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("AUGSPEC_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+# deadlines measure the machine, not the code; examples are the same in every run
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("project")
+torch.set_num_threads(min(2, torch.get_num_threads()))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA GPU"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def photos() -> list[Path]:
+    """JPEG photographs of varied sizes."""
+    found = sorted((DATA / "photos").glob("*.jpg"))
+    if not found:
+        pytest.skip(f"no photographs in {DATA / 'photos'} (set AUGSPEC_TEST_DATA)")
+    return found
+
+
+@pytest.fixture(scope="session")
+def cifar10_folder() -> Path:
+    """CIFAR-10 as parquet files, JPEG-compressed once."""
+    folder = DATA / "cifar10"
+    if not list(folder.glob("*.parquet")):
+        pytest.skip(f"no CIFAR-10 parquet files in {folder} (set AUGSPEC_TEST_DATA)")
+    return folder
