@@ -1,0 +1,1 @@
+"""Batched, differentiable tensor maths that the ops share; nothing here knows of specs or codes."""
