@@ -1,0 +1,222 @@
+"""The pipeline: the `nn.Module` that runs a plan.
+
+The code is the record of what was applied: a draw is encoded, and the views are rendered from the
+*decoded* code. Hence `apply(images, decode(codes))` gives the very same pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from augspec.compiler.plan import Plan, Step, ViewPlan
+from augspec.encoding.layout import Layout
+from augspec.kernels.philox import uniforms
+
+Codes: TypeAlias = Mapping[str, Tensor]
+Params: TypeAlias = Mapping[str, Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class ViewBatch:
+    """What a pipeline makes of a batch; every field is a dict by view name.
+
+    Attributes:
+        views: images `(B, C, H, W)`, normalised if the spec says so.
+        codes: canonical codes `(B, E)`, float32, laid out as `pipeline.layouts[view]`.
+        params: the parameters by `op.parameter`, `(B,)` float64 each; they are `decode(codes)`.
+    """
+
+    views: dict[str, Tensor]
+    codes: dict[str, Tensor]
+    params: dict[str, dict[str, Tensor]]
+
+
+class Pipeline(nn.Module):
+    """Renders every view of a spec, batched and on the device of the images.
+
+    One sample's draw depends on (seed, epoch, sample id, view, op) and on nothing else: not on the
+    batch, its order, the device or the number of processes.
+
+    Args:
+        plan: what to run.
+        seed: keys every draw, together with the epoch; in [0, 2**32).
+    """
+
+    mean: Tensor | None
+    std: Tensor | None
+
+    def __init__(self, plan: Plan, *, seed: int = 0) -> None:
+        super().__init__()
+        self.plan = plan
+        self.seed = seed
+        normalize = plan.normalize
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(normalize, name))[:, None, None] if normalize else None
+            self.register_buffer(name, values, persistent=False)
+
+    @property
+    def layouts(self) -> dict[str, Layout]:
+        """What the columns of each view's code are."""
+        return {view.name: view.layout for view in self.plan.views}
+
+    def forward(self, images: Tensor, *, ids: Tensor, epoch: int) -> ViewBatch:
+        """Draws, encodes and renders every view.
+
+        Args:
+            images: `(B, C, H, W)`, uint8, or floating point in [0, 1].
+            ids: `(B,)` integers that name the samples, such as their index in the data set.
+            epoch: keys the draws, together with the seed; in [0, 2**32).
+
+        Raises:
+            ValueError: the shapes, or the number of channels, are not what the spec says.
+        """
+        codes = self.draw(ids.to(images.device), epoch, (images.shape[-2], images.shape[-1]))
+        params = self.decode(codes)
+        return ViewBatch(self.apply(images, params), codes, params)
+
+    def draw(self, ids: Tensor, epoch: int, size: tuple[int, int]) -> dict[str, Tensor]:
+        """Draws the codes of every view, without rendering anything.
+
+        Args:
+            ids: `(B,)` integers that name the samples.
+            epoch: keys the draws, together with the seed.
+            size: height and width of the images.
+
+        Returns:
+            Codes `(B, E)` float32 by view name, on the device of `ids`.
+        """
+        if ids.ndim != 1 or ids.is_floating_point():
+            raise ValueError(f"ids must be (B,) integers, got {tuple(ids.shape)} {ids.dtype}")
+        steps = [(view, step) for view in self.plan.views for step in view.steps]
+        streams = [
+            (view.word, step.word, 1 + step.op.draws)
+            for view, step in steps
+            if step.op.parameters()
+        ]
+        drawn = iter(uniforms(ids, seed=self.seed, epoch=epoch, streams=streams))
+        codes = {}
+        for view in self.plan.views:
+            at = size
+            parts = [torch.zeros(len(ids), 0, dtype=torch.float64, device=ids.device)]
+            for step in view.steps:
+                if step.op.parameters():
+                    parts.append(step.op.encode(step.op.draw(next(drawn), at)))
+                at = step.op.output_size(at)
+            codes[view.name] = torch.cat(parts, dim=-1).float()
+        return codes
+
+    def encode(self, params: Params, *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        """Parameters to codes `(B, E)`; differentiable.
+
+        Args:
+            params: parameters by view and `op.parameter`; views left out have no code.
+            dtype: of the codes.
+
+        Raises:
+            KeyError: an unknown view, or a parameter is missing.
+        """
+        known = next((value for own in params.values() for value in own.values()), None)
+        if known is None:
+            raise ValueError("no parameters that could tell how many samples there are")
+        empty = known.new_zeros(len(known), 0, dtype=torch.float64)
+        return {
+            name: torch.cat([empty, *self._parts(self._view(name), own)], dim=-1).to(dtype)
+            for name, own in params.items()
+        }
+
+    @staticmethod
+    def _parts(view: ViewPlan, params: Mapping[str, Tensor]) -> list[Tensor]:
+        """The code columns of each op of a view, `(B, width)` each."""
+        return [step.op.encode(_own(step, params)) for step in view.steps if step.op.parameters()]
+
+    def decode(self, codes: Codes) -> dict[str, dict[str, Tensor]]:
+        """Codes `(B, E)` to parameters by view and `op.parameter`; differentiable.
+
+        Raises:
+            KeyError: an unknown view.
+            ValueError: a code is not as wide as the view's layout.
+        """
+        params: dict[str, dict[str, Tensor]] = {}
+        for name, code in codes.items():
+            view = self._view(name)
+            if code.ndim != 2 or code.shape[1] != view.layout.width:
+                raise ValueError(
+                    f"codes of view {name!r} must be (B, {view.layout.width}), "
+                    f"got {tuple(code.shape)}"
+                )
+            params[name] = {
+                step.key(parameter): value
+                for step in view.steps
+                if step.op.parameters()
+                for parameter, value in step.op.decode(code[:, slice(*step.columns)]).items()
+            }
+        return params
+
+    def apply(self, images: Any, params: Params | None = None) -> Any:
+        """Renders the views of these parameters, differentiably in images and parameters.
+
+        Args:
+            images: `(B, C, H, W)`, uint8, or floating point in [0, 1].
+            params: parameters by view and `op.parameter`; views left out are not rendered.
+
+        Returns:
+            Views `(B, C, H, W)` by name.
+
+        Raises:
+            KeyError: an unknown view, or a parameter is missing.
+            ValueError: the shapes, or the number of channels, are not what the spec says.
+        """
+        if params is None:  # `nn.Module.apply(fn)`, which a parent module calls on its children
+            return super().apply(images)
+        if images.ndim != 4 or images.shape[1] != self.plan.channels:
+            raise ValueError(
+                f"images must be (B, {self.plan.channels}, H, W), got {tuple(images.shape)}"
+            )
+        x = _unit_range(images)
+        return {name: self._render(self._view(name), x, own) for name, own in params.items()}
+
+    def _render(self, view: ViewPlan, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
+        for step in view.steps:
+            x = step.op.apply(x, _own(step, params))
+        if self.mean is None or self.std is None:
+            return x
+        return (x - self.mean.to(x)) / self.std.to(x)
+
+    def _view(self, name: str) -> ViewPlan:
+        for view in self.plan.views:
+            if view.name == name:
+                return view
+        raise KeyError(f"no view {name!r}; views: {', '.join(v.name for v in self.plan.views)}")
+
+    def extra_repr(self) -> str:
+        """One line a view, for `print(pipeline)`."""
+        lines = [f"{self.plan.name}, seed={self.seed}, plan {self.plan.hash}"]
+        for view in self.plan.views:
+            ops = " -> ".join(step.id for step in view.steps) or "as it is"
+            lines.append(f"{view.name} ({view.layout.width} columns): {ops}")
+        return "\n".join(lines)
+
+
+def _own(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters of one step, by their own names."""
+    found = {}
+    for parameter in step.op.parameters():
+        key = step.key(parameter.name)
+        if key not in params:
+            raise KeyError(f"parameter {key!r} is missing")
+        found[parameter.name] = params[key]
+    return found
+
+
+def _unit_range(images: Tensor) -> Tensor:
+    """Images as float32 (or float64, if they are) in [0, 1]."""
+    if images.dtype == torch.uint8:
+        return images.float() / 255
+    if not images.is_floating_point():
+        raise ValueError(f"images must be uint8 or floating point, got {images.dtype}")
+    return images if images.dtype == torch.float64 else images.float()

@@ -1,0 +1,59 @@
+"""Cut out the middle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from augspec.ops.contract import GeometricOp, Parameters, Size, pair, scale_and_shift
+from augspec.ops.resize import Side
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CenterCrop(GeometricOp):
+    """Cut out the middle, padding with black where the image is smaller, as torchvision does.
+
+    It has no parameters.
+    """
+
+    op: Literal["center_crop"] = "center_crop"
+
+    size: Side | tuple[Side, Side] = 224
+    """Side of the square cut out, or its height and width, in pixels."""
+
+    keeps_size: ClassVar[bool] = False
+    not_invertible: ClassVar[str | None] = "the margin is gone"
+
+    def output_size(self, size: Size) -> Size:
+        """See `Op.output_size`."""
+        return pair(self.size)
+
+    def fixed_output_size(self) -> Size | None:
+        """See `Op.fixed_output_size`."""
+        return pair(self.size)
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.resample import center_crop
+
+        return center_crop(x, pair(self.size))
+
+    def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
+        """See `GeometricOp.matrix`."""
+        import torch
+
+        one = torch.ones(batch, dtype=torch.float64)
+        (sy, ty), (sx, tx) = (_axis(n, m) for n, m in zip(size, pair(self.size), strict=True))
+        return scale_and_shift(one * sx, one * tx, one * sy, one * ty)
+
+
+def _axis(side: int, cut: int) -> tuple[float, float]:
+    """Scale and shift along one axis, torchvision's rounding of the margin included."""
+    if cut <= side:
+        start = round((side - cut) / 2.0)
+    else:
+        start = -((cut - side) // 2)
+    # edges: source -1..1 is pixel 0..side; target -1..1 is pixel start..start + cut
+    scale = side / cut
+    return scale, (side - 2 * start) / cut - 1

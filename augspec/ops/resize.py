@@ -1,0 +1,60 @@
+"""Resize the whole image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from augspec.ops.contract import GeometricOp, Parameters, Size, scale_and_shift
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Side = Annotated[int, Field(ge=1)]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+
+class Resize(GeometricOp):
+    """Resize the whole image, as `torchvision.transforms.v2.Resize`. It has no parameters."""
+
+    op: Literal["resize"] = "resize"
+
+    size: Side | tuple[Side, Side] = 256
+    """One number: the shorter side, the other in proportion. Two: height and width."""
+
+    interpolation: Interpolation = "bilinear"
+    """How pixels in between are found."""
+
+    antialias: bool = True
+    """Whether shrinking averages over all the pixels it merges."""
+
+    keeps_size: ClassVar[bool] = False
+    not_invertible: ClassVar[str | None] = "resampling loses detail"
+
+    def output_size(self, size: Size) -> Size:
+        """See `Op.output_size`; rounds the longer side down, as torchvision does."""
+        if not isinstance(self.size, int):
+            return self.size
+        height, width = size
+        if height <= width:
+            return self.size, int(self.size * width / height)
+        return int(self.size * height / width), self.size
+
+    def fixed_output_size(self) -> Size | None:
+        """See `Op.fixed_output_size`."""
+        return None if isinstance(self.size, int) else self.size
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.resample import resize
+
+        height, width = x.shape[-2:]
+        return resize(x, self.output_size((height, width)), self.interpolation, self.antialias)
+
+    def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
+        """See `GeometricOp.matrix`: the whole image stays the whole image."""
+        import torch
+
+        one = torch.ones(batch, dtype=torch.float64)
+        return scale_and_shift(one, one * 0, one, one * 0)

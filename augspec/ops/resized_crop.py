@@ -1,0 +1,149 @@
+"""Cut out a random box and resize it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from augspec.encoding.codecs import Linear, Log
+from augspec.language.values import LogUniform, Uniform, Value, Within
+from augspec.ops.contract import (
+    GeometricOp,
+    Parameter,
+    Parameters,
+    RandomOp,
+    Size,
+    pair,
+    scale_and_shift,
+)
+from augspec.ops.resize import Interpolation, Side
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ATTEMPTS = 10  # torchvision's RandomResizedCrop gives up after as many boxes that do not fit
+
+
+class ResizedCrop(RandomOp, GeometricOp):
+    """Cut out a random box and resize it, as `torchvision.transforms.v2.RandomResizedCrop`.
+
+    Boxes are drawn as torchvision draws them: on the pixel grid, by area and aspect ratio, ten
+    attempts, then the largest central box whose aspect ratio is in range. The parameters are the
+    box relative to the image that reaches the op; a sample that `p` gates off keeps the whole image.
+    """
+
+    op: Literal["resized_crop"] = "resized_crop"
+
+    size: Side | tuple[Side, Side] = 224
+    """Side of the square that comes out, or its height and width, in pixels."""
+
+    area: Annotated[Value, Within(0.0, 1.0, open_low=True)] = Uniform(0.08, 1.0)
+    """Area of the box as a fraction of the image's."""
+
+    aspect: Annotated[Value, Within(0.0, open_low=True)] = LogUniform(3 / 4, 4 / 3)
+    """Width over height of the box in pixels. torchvision draws it log-uniformly: that is
+    `{log_uniform: [0.75, 1.3333]}`, and a plain pair is uniform."""
+
+    interpolation: Interpolation = "bilinear"
+    """How pixels in between are found."""
+
+    antialias: bool = True
+    """Whether shrinking averages over all the pixels it merges."""
+
+    draws: ClassVar[int] = 2 * ATTEMPTS + 2
+    keeps_size: ClassVar[bool] = False
+    not_invertible: ClassVar[str | None] = "what lies outside the box is gone"
+
+    def output_size(self, size: Size) -> Size:
+        """See `Op.output_size`."""
+        return pair(self.size)
+
+    def fixed_output_size(self) -> Size | None:
+        """See `Op.fixed_output_size`."""
+        return pair(self.size)
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """Centre and size of the box, relative to the image that reaches the op."""
+        low_height, low_width = self._smallest(size)
+        smooth = self.interpolation != "nearest"
+        return (
+            Parameter("center_y", "source height", 0.5, 0.0, 1.0, Linear(0.5), smooth),
+            Parameter("center_x", "source width", 0.5, 0.0, 1.0, Linear(0.5), smooth),
+            Parameter("height", "source height", 1.0, low_height, 1.0, Log(), smooth),
+            Parameter("width", "source width", 1.0, low_width, 1.0, Log(), smooth),
+        )
+
+    def _smallest(self, size: Size | None) -> tuple[float | None, float | None]:
+        """The smallest height and width that a draw can give, relative to the image."""
+        if size is None:
+            return None, None
+        height, width = size
+        area = self.area.low * height * width
+        fallback = self._fallback(size)
+        # boxes are rounded to whole pixels and hold at least one
+        h = min(max(round((area / self.aspect.high) ** 0.5), 1), fallback[0])
+        w = min(max(round((area * self.aspect.low) ** 0.5), 1), fallback[1])
+        return h / height, w / width
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`; uniforms: ten areas, ten aspect ratios, then top and left."""
+        import torch
+
+        height, width = size
+        area = self.area.sample(u[:, :ATTEMPTS]) * (height * width)
+        aspect = self.aspect.sample(u[:, ATTEMPTS : 2 * ATTEMPTS])
+        h, w = (area / aspect).sqrt().round(), (area * aspect).sqrt().round()
+        fits = (h > 0) & (h <= height) & (w > 0) & (w <= width)
+        first = fits.int().argmax(dim=1, keepdim=True)
+        found = fits.any(dim=1)
+        h, w = h.gather(1, first)[:, 0], w.gather(1, first)[:, 0]
+        top = (u[:, -2] * (height - h + 1)).floor()
+        left = (u[:, -1] * (width - w + 1)).floor()
+
+        fallback_h, fallback_w = self._fallback(size)
+        h = torch.where(found, h, fallback_h)
+        w = torch.where(found, w, fallback_w)
+        top = torch.where(found, top, (height - fallback_h) // 2)
+        left = torch.where(found, left, (width - fallback_w) // 2)
+        return {
+            "center_y": (top + h / 2) / height,
+            "center_x": (left + w / 2) / width,
+            "height": h / height,
+            "width": w / width,
+        }
+
+    def _fallback(self, size: Size) -> tuple[int, int]:
+        """Height and width of the central box that torchvision takes when no attempt fits."""
+        height, width = size
+        if width / height < self.aspect.low:
+            return max(round(width / self.aspect.low), 1), width
+        if width / height > self.aspect.high:
+            return height, max(round(height * self.aspect.high), 1)
+        return height, width
+
+    def edges(self, params: Parameters, size: Size) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Top, bottom, left and right of the box in pixels, each `(B,)` float64."""
+        height, width = size
+        y, x = params["center_y"] * height, params["center_x"] * width
+        h, w = params["height"] * height / 2, params["width"] * width / 2
+        top, bottom = (y - h).clamp(0, height), (y + h).clamp(0, height)
+        left, right = (x - w).clamp(0, width), (x + w).clamp(0, width)
+        return top, bottom, left, right
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.resample import crop_resize
+
+        height, width = x.shape[-2:]
+        return crop_resize(
+            x,
+            *self.edges(params, (height, width)),
+            pair(self.size),
+            interpolation=self.interpolation,
+            antialias=self.antialias,
+        )
+
+    def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
+        """See `GeometricOp.matrix`."""
+        sy, sx = 1 / params["height"], 1 / params["width"]
+        ty, tx = (1 - 2 * params["center_y"]) * sy, (1 - 2 * params["center_x"]) * sx
+        return scale_and_shift(sx, tx, sy, ty)

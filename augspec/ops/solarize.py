@@ -1,0 +1,59 @@
+"""Invert the bright pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from augspec.encoding.codecs import Bit, Linear
+from augspec.language.values import Constant, Value, Within
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Solarize(RandomOp):
+    """Invert every channel value at or above a threshold, as torchvision's `RandomSolarize`."""
+
+    op: Literal["solarize"] = "solarize"
+
+    threshold: Annotated[Value, Within(0.0, 1.0)] = Constant(0.5)
+    """Values >= threshold become 1 - value; images lie in [0, 1], so 128 of 255 is 0.50196."""
+
+    draws: ClassVar[int] = 1
+    not_invertible: ClassVar[str | None] = "dark and inverted bright pixels cannot be told apart"
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """`on`, and the threshold, which is 0 where the op is off."""
+        acts = self.p > 0
+        # zero, not one, is the threshold's identity: its code is then the threshold itself, which
+        # float32 carries without the rounding that would move it across a pixel value
+        high = self.threshold.high if acts else 0.0
+        return (
+            Parameter("on", "0 or 1", 0.0, 0.0, float(acts), Bit(), differentiable=False),
+            Parameter("threshold", "intensity", 0.0, 0.0, high, Linear(), differentiable=False),
+        )
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`."""
+        return {"on": u.new_ones(u.shape[0]), "threshold": self.threshold.sample(u[:, 0])}
+
+    def canonical(self, params: Parameters) -> dict[str, Tensor]:
+        """An unused threshold is not part of the code."""
+        import torch
+
+        on = self.active(params)
+        return {"on": params["on"], "threshold": torch.where(on, params["threshold"], 0.0)}
+
+    def active(self, params: Parameters) -> Tensor:
+        """See `Op.active`."""
+        return params["on"] > 0.5
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        import torch
+
+        from augspec.kernels.colour import solarize
+
+        on = self.active(params)[:, None, None, None]
+        return torch.where(on, solarize(x, params["threshold"]), x)
