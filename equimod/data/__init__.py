@@ -1,0 +1,40 @@
+"""Data sets (rendered, CIFAR, STL-10, image folders, parquet files) and batches of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from equimod.data.base import CorruptImageError, DataError, ImageData, Split
+from equimod.data.folder import FolderConfig
+from equimod.data.loader import Batch, CorruptReport, batches, number_of_batches
+from equimod.data.memory import InMemoryImages
+from equimod.data.parquet import ParquetConfig
+from equimod.data.shapes import ShapesConfig
+from equimod.data.torchvision_sets import CIFAR10Config, CIFAR100Config, STL10Config
+
+DataConfig = Annotated[
+    ShapesConfig | CIFAR10Config | CIFAR100Config | STL10Config | FolderConfig | ParquetConfig,
+    Field(discriminator="source"),
+]
+"""Any data set's configuration: `config.build(split, base_dir)` returns an `ImageData`."""
+
+__all__ = [
+    "Batch",
+    "CIFAR10Config",
+    "CIFAR100Config",
+    "CorruptImageError",
+    "CorruptReport",
+    "DataConfig",
+    "DataError",
+    "FolderConfig",
+    "ImageData",
+    "InMemoryImages",
+    "ParquetConfig",
+    "STL10Config",
+    "ShapesConfig",
+    "Split",
+    "batches",
+    "number_of_batches",
+]

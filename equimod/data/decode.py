@@ -1,0 +1,95 @@
+"""From the bytes of an image file to uint8 RGB, in the way evaluation pipelines do it.
+
+Decode, turn upright as EXIF says, convert to 8-bit RGB, resize the shorter side to `size`
+(bilinear, antialiased) and crop the central `size` x `size` square: the pixels are those of
+torchvision's `Resize(size)` and `CenterCrop(size)` on the upright RGB picture.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision.transforms.v2.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from equimod.data.base import CorruptImageError, DataError
+
+# Formats that are not photographs, or that start an external program (EPS: Ghostscript).
+_NOT_IMAGES = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "IPTC", "MPEG", "PCD", "WMF"})
+
+
+def readable_extensions() -> frozenset[str]:
+    """The lower-case file extensions, with the dot, of the image formats that can be decoded."""
+    known = Image.registered_extensions()
+    return frozenset(
+        extension
+        for extension, name in known.items()
+        if name in Image.OPEN and name not in _NOT_IMAGES
+    )
+
+
+def decode(source: bytes | Path, *, place: str, size: int | None) -> Tensor:
+    """Decodes one image.
+
+    Grayscale, palette, CMYK and 16-bit images become 8-bit RGB; an alpha channel is dropped, as
+    torchvision's `ImageFolder` does; of an animation the first frame is taken.
+
+    Args:
+        source: the encoded bytes, or the file.
+        place: what to call the image in an error: the file, or the file and row.
+        size: side of the square that is resized to and cropped, in pixels; None leaves the
+            picture's own size.
+
+    Returns:
+        uint8 `(3, size, size)`, or `(3, H, W)` if `size` is None.
+
+    Raises:
+        CorruptImageError: the bytes are no image, or stop too early.
+    """
+    if isinstance(source, bytes) and not source:
+        raise CorruptImageError(place, "it is empty")
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            if opened.format in _NOT_IMAGES:
+                raise CorruptImageError(place, f"{opened.format} files are not read as images")
+            picture = _to_rgb(ImageOps.exif_transpose(opened))
+    except (MemoryError, DataError):
+        raise
+    except Exception as error:  # Pillow's decoders raise almost anything on broken bytes
+        raise CorruptImageError(place, _reason(source, error)) from error
+    return to_square(picture, size) if size is not None else _to_tensor(picture)
+
+
+def to_square(picture: Image.Image, size: int) -> Tensor:
+    """Resizes the shorter side to `size` and crops the centre: uint8 `(3, size, size)`."""
+    resized = F.resize(picture, [size], interpolation=F.InterpolationMode.BILINEAR)
+    return _to_tensor(F.center_crop(resized, [size, size]))
+
+
+def _to_tensor(picture: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I"):  # 16 bits per pixel; Pillow's own conversion clips at 255
+        values = np.asarray(picture).astype(np.int64)
+        picture = Image.fromarray((values.clip(0, 65535) / 257 + 0.5).astype(np.uint8))
+    elif picture.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of unknown range")
+    elif picture.mode == "P":
+        picture = picture.convert("RGBA")  # a palette may hold transparency, which RGB cannot
+    return picture.convert("RGB")
+
+
+def _reason(source: bytes | Path, error: Exception) -> str:
+    if isinstance(source, Path) and source.is_file() and not source.stat().st_size:
+        return "it is empty"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is not an image that can be read"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
