@@ -1,0 +1,66 @@
+"""Embeddings of all ranks, with gradients: what a contrastive loss needs under data parallelism."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def rank() -> int:
+    """This process's rank; 0 where no process group is initialised."""
+    return dist.get_rank() if _initialised() else 0
+
+
+def world_size() -> int:
+    """The number of processes; 1 where no process group is initialised."""
+    return dist.get_world_size() if _initialised() else 1
+
+
+def gather(x: Tensor) -> Tensor:
+    """The rows of every rank, in the order of the ranks; differentiable.
+
+    The backward pass sums the gradients that all ranks have for this rank's rows. With W ranks, a
+    loss that every rank computes as a mean over *its own* rows, against the gathered rows, hence
+    hands each rank the gradient of the *sum* of the W losses, and the averaging of
+    `DistributedDataParallel` turns it into the gradient of their mean: what one process with the
+    whole batch computes. Every rank must call it, equally often: one that calls it alone waits.
+
+    Args:
+        x: `(N, ...)`, the same shape on every rank (drop an incomplete last batch).
+
+    Returns:
+        `(W * N, ...)`; `x` itself where there is one process.
+    """
+    if world_size() == 1:
+        return x
+    gathered: Tensor = _Gather.apply(x)
+    return gathered
+
+
+def _initialised() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather along the first dimension, whose backward is a reduce-scatter.
+
+    Own, because torch deprecates `torch.distributed.nn.functional.all_gather` and keeps what
+    replaces it private.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        gathered = x.new_empty(dist.get_world_size() * x.shape[0], *x.shape[1:])
+        dist.all_gather_into_tensor(gathered, x.contiguous())
+        return gathered
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        # all-reduce and slice, since gloo has no reduce-scatter in every torch that we support;
+        # the clone because autograd may hand the same gradient to another node
+        total = grads[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.chunk(dist.get_world_size())[dist.get_rank()]

@@ -1,0 +1,123 @@
+"""The losses: NT-Xent (SimCLR), its form over predicted embeddings (EquiMod) and BYOL's.
+
+The contrastive losses take embeddings of this process and contrast them with those of all
+processes. Each rank has the rows of its own images and the columns of every image, so that memory
+and time are divided by the number of ranks; `equimod.distributed.gather` says why the gradient is
+that of one process. The value is the mean over this rank's rows: average it over ranks to report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from equimod import distributed
+
+Negatives = Literal["all", "no_sibling"]
+
+
+def nt_xent(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """SimCLR's normalised, temperature-scaled cross entropy (arXiv 2002.05709, Eq. 1).
+
+    Each of the 2N embeddings must find its partner, by cosine, among the 2N - 1 others.
+
+    Args:
+        a: `(N, D)` embeddings of one view; they need not be normalised.
+        b: `(N, D)` embeddings of the other, row for row of the same images.
+        temperature: tau, the divisor of the cosines.
+
+    Returns:
+        The mean over the 2N rows, a scalar; float32 at least, also under autocast.
+    """
+    return equivariance_nt_xent([a], [b], temperature)
+
+
+def equivariance_nt_xent(
+    targets: Sequence[Tensor],
+    predictions: Sequence[Tensor],
+    temperature: float = 0.2,
+    negatives: Negatives = "all",
+) -> Tensor:
+    """EquiMod's NT-Xent between views' embeddings and their predictions (arXiv 2211.01244, Eq. 4).
+
+    For V views of N images there are 2VN rows; the positive of y_v is its prediction yhat_v of the
+    same image, and the reverse. The two readings of the denominator:
+
+    - `all`: every other row. The same image's other views and their predictions are negatives, as
+      in the released code; this asks the embedding to tell the views of one image apart.
+    - `no_sibling`: only the positive and the rows of other images, as Eq. 4 of the paper reads.
+
+    With one view the two agree, and are SimCLR's NT-Xent of (y, yhat).
+
+    Args:
+        targets: V tensors `(N, D)`, the embeddings y_v of the augmented views.
+        predictions: V tensors `(N, D)`, the predicted embeddings yhat_v.
+        temperature: tau', the divisor of the cosines.
+        negatives: what a row is contrasted with besides its positive.
+
+    Returns:
+        The mean over the 2VN rows, a scalar; float32 at least, also under autocast.
+
+    Raises:
+        ValueError: if there is no view, or the tensors differ in number or shape.
+    """
+    _check_same_shape(targets, predictions)
+    roles = 2 * len(targets)
+    with torch.autocast(targets[0].device.type, enabled=False):
+        rows = torch.stack([_at_least_float32(x) for x in (*targets, *predictions)], dim=1)
+        rows = F.normalize(rows, dim=-1)  # (N, 2V, D)
+        columns = distributed.gather(rows)  # (W * N, 2V, D)
+        logits = torch.einsum("nrd,mcd->nrmc", rows, columns) / temperature
+        own = _own_image(logits)
+        partner = (torch.arange(roles, device=rows.device) + len(targets)) % roles
+        own.masked_fill_(_excluded(partner, negatives)[:, :, None], -torch.inf)
+        positive = own[torch.arange(roles, device=rows.device), partner]  # (2V, N)
+        return (logits.flatten(2).logsumexp(dim=2) - positive.T).mean()
+
+
+def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The squared distance of the normalised vectors, 2 - 2 cos (BYOL, arXiv 2006.07733, Eq. 2).
+
+    Args:
+        prediction: `(N, D)`, the online network's prediction.
+        target: `(N, D)`, the target network's projection.
+
+    Returns:
+        The mean over N, a scalar in [0, 4]; float32 at least, also under autocast.
+    """
+    with torch.autocast(prediction.device.type, enabled=False):
+        p, t = _at_least_float32(prediction), _at_least_float32(target)
+        return (2 - 2 * F.cosine_similarity(p, t, dim=-1)).mean()
+
+
+def _own_image(logits: Tensor) -> Tensor:
+    """Of logits `(N, 2V, W * N, 2V)`, those within an image, as a view `(2V, 2V, N)`."""
+    n = logits.shape[0]
+    return logits.narrow(2, distributed.rank() * n, n).diagonal(dim1=0, dim2=2)
+
+
+def _excluded(partner: Tensor, negatives: Negatives) -> Tensor:
+    """`(2V, 2V)` booleans: the columns of its own image that a row is not contrasted with."""
+    roles = torch.arange(len(partner), device=partner.device)
+    if negatives == "all":
+        return roles[:, None] == roles
+    return partner[:, None] != roles
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _check_same_shape(targets: Sequence[Tensor], predictions: Sequence[Tensor]) -> None:
+    if not targets or len(targets) != len(predictions):
+        raise ValueError(
+            f"one prediction for each of at least one target is needed, not {len(targets)} targets "
+            f"and {len(predictions)} predictions"
+        )
+    shapes = {tuple(x.shape) for x in (*targets, *predictions)}
+    if len(shapes) > 1 or targets[0].ndim != 2:
+        raise ValueError(f"targets and predictions must share one shape (N, D), not {shapes}")

@@ -1,0 +1,159 @@
+"""EquiMod itself: a module to put beside any invariance method, in anybody's training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from augspec import DocumentModel
+from equimod.heads import mlp
+from equimod.losses import Negatives, equivariance_nt_xent
+from equimod.predictors import PREDICTORS, PredictorName
+
+
+class EquiModOutput(NamedTuple):
+    """What one call of `EquiMod` gives."""
+
+    loss: Tensor
+    """The equivariance loss, a scalar, not yet weighted by lambda."""
+    reference: Tensor
+    """y0 `(N, D)`, the embedding of the reference."""
+    targets: tuple[Tensor, ...]
+    """y_v `(N, D)`, the embedding of each view; detached under `stop_gradient`."""
+    predictions: tuple[Tensor, ...]
+    """yhat_v `(N, D)`, the predicted embedding of each view."""
+
+
+class EquiMod(nn.Module):
+    """Learns to predict, in an embedding space, the displacement that an augmentation causes.
+
+    Devillers & Lefort, ICLR 2023, arXiv 2211.01244. The equivariance projector g' maps features to
+    embeddings y; the predictor u maps the reference's embedding and the projected code of the
+    augmentation to yhat_v = u(y0, p(c_v)); an NT-Xent loss pulls yhat_v to y_v. To predict one view
+    from another instead of from the original, pass that view's features and the relative codes.
+
+    Args:
+        feature_dim: F, the width of the encoder's features.
+        code_dim: E, the width of a code.
+        hidden: the width of g''s two hidden layers.
+        dim: D, the width of the embeddings.
+        temperature: tau', the temperature of the loss.
+        predictor: the name of the predictor, see `equimod.predictors`.
+        negatives: what the loss contrasts with, see `equimod.losses.equivariance_nt_xent`.
+        stop_gradient: keep the gradient of the loss from the targets y_v.
+
+    Raises:
+        ValueError: for a width below 1 or an unknown predictor.
+    """
+
+    def __init__(
+        self,
+        feature_dim: int,
+        code_dim: int,
+        *,
+        hidden: int = 2048,
+        dim: int = 128,
+        temperature: float = 0.2,
+        predictor: PredictorName = "affine",
+        negatives: Negatives = "all",
+        stop_gradient: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = {"feature_dim": feature_dim, "code_dim": code_dim, "hidden": hidden, "dim": dim}
+        for name, width in widths.items():
+            if width < 1:
+                raise ValueError(f"EquiMod: {name} must be at least 1, not {width}")
+        if predictor not in PREDICTORS:
+            raise ValueError(f"EquiMod: unknown predictor {predictor!r}; known: {[*PREDICTORS]}")
+        self.feature_dim = feature_dim
+        self.code_dim = code_dim
+        self.temperature = temperature
+        self.negatives = negatives
+        self.stop_gradient = stop_gradient
+        self.projector = mlp((feature_dim, hidden, hidden, dim), last_norm="plain")
+        self.predictor = PREDICTORS[predictor](dim, code_dim)
+
+    def forward(
+        self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]
+    ) -> EquiModOutput:
+        """The equivariance loss of V views.
+
+        Reference and views pass through the projector as one batch, and all codes through the
+        predictor as one, as in the released code: the batch norms see their joint statistics.
+
+        Args:
+            reference: `(N, F)`, features of the images that the codes start from.
+            views: V tensors `(N, F)`, features of the augmented images, row for row.
+            codes: V tensors `(N, E)`, the code of each view's augmentation.
+
+        Returns:
+            The loss and the embeddings it compares.
+
+        Raises:
+            ValueError: if numbers or shapes do not fit.
+        """
+        self._check(reference, views, codes)
+        count = len(views)
+        y0, *targets = self.project(torch.cat([reference, *views])).chunk(count + 1)
+        predicted = self.predict(y0.repeat(count, 1), torch.cat(tuple(codes)))
+        predictions = predicted.chunk(count)
+        if self.stop_gradient:
+            targets = [y.detach() for y in targets]
+        loss = equivariance_nt_xent(targets, predictions, self.temperature, self.negatives)
+        return EquiModOutput(loss, y0, tuple(targets), predictions)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Embeddings y = g'(h): `(N, F)` to `(N, D)`."""
+        embedding: Tensor = self.projector(features)
+        return embedding
+
+    def predict(self, reference: Tensor, code: Tensor) -> Tensor:
+        """Predicted embeddings yhat = u(y0, p(c)): `(N, D)` and `(N, E)` to `(N, D)`."""
+        predicted: Tensor = self.predictor(reference, code)
+        return predicted
+
+    def _check(self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]) -> None:
+        if not views or len(views) != len(codes):
+            raise ValueError(
+                f"EquiMod needs a code for each of at least one view, not {len(views)} views and "
+                f"{len(codes)} codes"
+            )
+        features = {"reference": reference} | {f"views[{i}]": h for i, h in enumerate(views)}
+        expected = dict.fromkeys(features, self.feature_dim)
+        features |= {f"codes[{i}]": c for i, c in enumerate(codes)}
+        expected |= {f"codes[{i}]": self.code_dim for i in range(len(codes))}
+        for name, x in features.items():
+            if x.shape != (len(reference), expected[name]):
+                kind = "code_dim" if name.startswith("codes") else "feature_dim"
+                raise ValueError(
+                    f"EquiMod: {name} has shape {tuple(x.shape)}, expected "
+                    f"{(len(reference), expected[name])}, as it was built with "
+                    f"{kind}={expected[name]} and reference has {len(reference)} rows"
+                )
+
+
+class EquiModConfig(DocumentModel):
+    """The equivariance task, as EquiMod was published with it."""
+
+    weight: float = Field(default=1.0, ge=0)
+    """Lambda, the weight of the equivariance loss beside the invariance loss; 0 is the control."""
+    hidden: int = Field(default=2048, ge=1)
+    """Width of the two hidden layers of the equivariance projector."""
+    dim: int = Field(default=128, ge=1)
+    """Width of the embeddings in which the augmentation's displacement is predicted."""
+    temperature: float = Field(default=0.2, gt=0)
+    """Temperature of the equivariance loss."""
+    predictor: PredictorName = "affine"
+    """How an embedding and a code give the view's embedding."""
+    negatives: Negatives = "all"
+    """`all` (the released code) or `no_sibling` (Eq. 4 of the paper, without the other view)."""
+    stop_gradient: bool = False
+    """Keep the gradient of the equivariance loss from the views' embeddings."""
+
+    def build(self, feature_dim: int, code_dim: int) -> EquiMod:
+        """The module for features `(N, feature_dim)` and codes `(N, code_dim)`."""
+        return EquiMod(feature_dim, code_dim, **self.model_dump(exclude={"weight"}))
