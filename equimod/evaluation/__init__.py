@@ -1,0 +1,55 @@
+"""Evaluation of frozen encoders: k-NN, linear classifier, equivariance measures and probe."""
+
+from equimod.evaluation.embedder import Embedder
+from equimod.evaluation.equivariance import (
+    EquivarianceMeasures,
+    RetrievalMeasures,
+    equivariance_measures,
+    retrieval,
+)
+from equimod.evaluation.features import BatchSource, ImageBatch, evaluating, extract
+from equimod.evaluation.knn import KNNConfig, knn_accuracy
+from equimod.evaluation.linear import (
+    LinearConfig,
+    LinearResult,
+    linear_accuracies,
+    linear_accuracy,
+)
+from equimod.evaluation.probe import ProbeConfig, ProbeResult, probe
+from equimod.evaluation.rendered import (
+    EquivarianceConfig,
+    EquivarianceResult,
+    RetrievalConfig,
+    evaluate_head,
+    measure,
+    measure_retrieval,
+    per_augmentation,
+)
+
+__all__ = [
+    "BatchSource",
+    "Embedder",
+    "EquivarianceConfig",
+    "EquivarianceMeasures",
+    "EquivarianceResult",
+    "ImageBatch",
+    "KNNConfig",
+    "LinearConfig",
+    "LinearResult",
+    "ProbeConfig",
+    "ProbeResult",
+    "RetrievalConfig",
+    "RetrievalMeasures",
+    "equivariance_measures",
+    "evaluate_head",
+    "evaluating",
+    "extract",
+    "knn_accuracy",
+    "linear_accuracies",
+    "linear_accuracy",
+    "measure",
+    "measure_retrieval",
+    "per_augmentation",
+    "probe",
+    "retrieval",
+]

@@ -1,0 +1,88 @@
+"""An encoder with a head, as the equivariance measures see them: it embeds and predicts views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from equimod.evaluation.features import ImageBatch, evaluating
+
+if TYPE_CHECKING:
+    from augspec import Pipeline
+
+
+class Head(Protocol):
+    """The part of `equimod.module.EquiMod` that the measures use."""
+
+    def project(self, features: Tensor) -> Tensor:
+        """Features `(N, F)` to embeddings y `(N, D)`."""
+
+    def predict(self, reference: Tensor, code: Tensor) -> Tensor:
+        """Embeddings of originals `(N, D)` and codes `(N, E)` to predictions `(N, D)`."""
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """What is measured: an encoder and its head, and the views that they embed and predict.
+
+    Attributes:
+        encoder: maps views `(B, C, H, W)` to features `(B, F)`.
+        head: projects features and predicts embeddings.
+        pipeline: renders the views.
+        reference: the view that is the original.
+        views: the augmented views; their codes have one layout.
+        device: where encoder, head and pipeline are.
+    """
+
+    encoder: nn.Module
+    head: Head
+    pipeline: Pipeline
+    reference: str
+    views: tuple[str, ...]
+    device: torch.device | str = "cpu"
+
+    def embed(self, images: Tensor, view: str, code: Tensor) -> Tensor:
+        """Embeddings `(B, D)` float32 of the view with this code `(B, E)`."""
+        rendered = self.pipeline.apply(images, self.pipeline.decode({view: code}))[view]
+        return self.head.project(self.encoder(rendered)).float()
+
+    def predict(self, y0: Tensor, code: Tensor) -> Tensor:
+        """Predictions `(B, D)` float32 from embeddings of originals and codes `(B, E)`."""
+        return self.head.predict(y0, code).float()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Eval mode for encoder and head, and no gradients."""
+        modules = [m for m in (self.encoder, self.head) if isinstance(m, nn.Module)]
+        with evaluating(*modules), torch.no_grad():
+            yield
+
+    def drawn(self, batches: Iterable[ImageBatch], epoch: int) -> Iterator[Drawn]:
+        """Draws the codes of each batch and embeds its reference view."""
+        for batch in batches:
+            images, ids = batch.images.to(self.device), batch.ids.to(self.device)
+            codes = self.pipeline.draw(ids, epoch, (images.shape[-2], images.shape[-1]))
+            y0 = self.embed(images, self.reference, codes[self.reference])
+            yield Drawn(images, ids, codes, y0)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One batch with its draws.
+
+    Attributes:
+        images: the originals `(B, C, H, W)` uint8.
+        ids: which images these are, `(B,)` int64.
+        codes: codes `(B, E)` by view.
+        y0: embeddings of the reference view `(B, D)`.
+    """
+
+    images: Tensor
+    ids: Tensor
+    codes: dict[str, Tensor]
+    y0: Tensor
