@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from augspec.compiler import compile, load_pipeline, plan
+    from augspec.compiler import compile, load_pipeline, make_plan
     from augspec.compiler.pipeline import Pipeline, ViewBatch
     from augspec.compiler.plan import Plan
     from augspec.encoding.layout import Layout, LayoutMismatchError, Slot
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from augspec.language.spec import Spec, load, loads
 
 _HOMES = {
-    "augspec.compiler": ("compile", "load_pipeline", "plan"),
+    "augspec.compiler": ("compile", "load_pipeline", "make_plan"),
     "augspec.compiler.pipeline": ("Pipeline", "ViewBatch"),
     "augspec.compiler.plan": ("Plan",),
     "augspec.encoding.layout": ("Layout", "LayoutMismatchError", "Slot"),

@@ -1,6 +1,6 @@
 """The compiler: a spec becomes a plan, and a plan a pipeline.
 
-`compile` and `plan` are the two entry points; only `compile` imports torch.
+`compile` and `make_plan` are the two entry points; only `compile` imports torch.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from augspec.compiler.plan import plan
+from augspec.compiler.plan import make_plan
 from augspec.language.spec import Spec, load
 
 if TYPE_CHECKING:
     from augspec.compiler.pipeline import Pipeline
 
-__all__ = ["compile", "load_pipeline", "plan"]
+__all__ = ["compile", "load_pipeline", "make_plan"]
 
 
 def compile(spec: Spec, *, seed: int = 0) -> Pipeline:
@@ -27,7 +27,7 @@ def compile(spec: Spec, *, seed: int = 0) -> Pipeline:
     """
     from augspec.compiler.pipeline import Pipeline
 
-    return Pipeline(plan(spec), seed=seed)
+    return Pipeline(make_plan(spec), seed=seed)
 
 
 def load_pipeline(path: str | Path, overrides: Sequence[str] = (), *, seed: int = 0) -> Pipeline:

@@ -84,7 +84,7 @@ class Plan:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def plan(spec: Spec) -> Plan:
+def make_plan(spec: Spec) -> Plan:
     """Compiles a spec into its plan."""
     return Plan(
         name=spec.name,

@@ -4,8 +4,8 @@ Laws, tested for every codec over its whole range:
 
 1. `encode(identity)` is exactly zero, and zero decodes to exactly the identity.
 2. `decode(encode(x))` is `x` up to the precision of the code's dtype.
-3. Decoding a float32 code and encoding the result gives the same code again, bit for bit: parameters
-   are float64, so that a code is the complete record of what was applied.
+3. Decoding a float32 code and encoding the result gives the same code again, bit for bit:
+   parameters are float64, so that a code is the complete record of what was applied.
 4. Both directions are differentiable where the parameter is.
 """
 

@@ -51,9 +51,7 @@ class Slot:
 
     @property
     def meaning(self) -> dict[str, Any]:
-        """Everything that says what the columns mean: all but the range, which only says how often
-        which code occurs.
-        """
+        """All that says what the columns mean: the range only says which codes occur."""
         return {k: v for k, v in asdict(self).items() if k not in ("low", "high")}
 
     @property

@@ -14,14 +14,13 @@ from augspec.ops.contract import Op, Size, pair
 from augspec.ops.resize import Side
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
-Channel = Annotated[float, Field()]
 Deviation = Annotated[float, Field(gt=0)]
 
 
 class Normalize(DocumentModel):
     """Subtract a mean and divide by a standard deviation, last in every view and not encoded."""
 
-    mean: Annotated[tuple[Channel, ...], Field(min_length=1)]
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
     """One mean for each channel, of images in [0, 1]."""
 
     std: Annotated[tuple[Deviation, ...], Field(min_length=1)]
@@ -42,7 +41,7 @@ class Image(DocumentModel):
     """3 for RGB, 1 for grayscale."""
 
     size: Side | tuple[Side, Side] | None = None
-    """Side of the square images that come in, or their height and width; left out where they vary."""
+    """Side of the square images that come in, or height and width; left out where they vary."""
 
 
 class View(DocumentModel):

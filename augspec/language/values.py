@@ -323,8 +323,13 @@ class Within:
         many = {"type": "array", "items": number, "minItems": 1}
         weights = {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 1}
         return {
-            "anyOf": [single, pair, _object("log_uniform", pair), _object("normal", normal)]
-            + [_object("choice", many, weights=weights)]
+            "anyOf": [
+                single,
+                pair,
+                _object("log_uniform", pair),
+                _object("normal", normal),
+                _object("choice", many, weights=weights),
+            ]
         }
 
 

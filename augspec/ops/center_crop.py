@@ -50,10 +50,7 @@ class CenterCrop(GeometricOp):
 
 def _axis(side: int, cut: int) -> tuple[float, float]:
     """Scale and shift along one axis, torchvision's rounding of the margin included."""
-    if cut <= side:
-        start = round((side - cut) / 2.0)
-    else:
-        start = -((cut - side) // 2)
+    start = round((side - cut) / 2.0) if cut <= side else -((cut - side) // 2)
     # edges: source -1..1 is pixel 0..side; target -1..1 is pixel start..start + cut
     scale = side / cut
     return scale, (side - 2 * start) / cut - 1

@@ -137,5 +137,11 @@ class ColorJitter(RandomOp):
         """See `Op.render`."""
         from augspec.kernels.colour import jitter
 
-        order = Order().permutation(params["order"])
-        return jitter(x, *(params[name] for name in STEPS), order)
+        return jitter(
+            x,
+            params["brightness"],
+            params["contrast"],
+            params["saturation"],
+            params["hue"],
+            Order().permutation(params["order"]),
+        )

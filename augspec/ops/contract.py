@@ -19,7 +19,7 @@ An op file imports torch inside its methods only: loading a spec must stay quick
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field
@@ -60,12 +60,12 @@ class Parameter:
     identity: float
     low: float | None
     high: float | None
-    codec: Codec = Linear()
+    codec: Codec = field(default_factory=Linear)
     differentiable: bool = True
 
 
 class Op(DocumentModel):
-    """One augmentation. Subclasses add a tag (`op: Literal[...]`), fields, and the methods below."""
+    """One augmentation: subclasses add a tag (`op: Literal[...]`), fields, and what is below."""
 
     id: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")
     """A name for this op within its view; the tag (plus `_2`, `_3` ... among equals) if absent."""

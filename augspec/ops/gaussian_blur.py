@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class GaussianBlur(RandomOp):
-    """Convolve with a Gaussian kernel, edges mirrored, as `torchvision.transforms.v2.GaussianBlur`."""
+    """Convolve with a Gaussian, edges mirrored, as `torchvision.transforms.v2.GaussianBlur`."""
 
     op: Literal["gaussian_blur"] = "gaussian_blur"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Grayscale(RandomOp):
-    """Replace the colours by their luma in all three channels, as torchvision's `RandomGrayscale`."""
+    """Replace the colours by their luma, as `torchvision.transforms.v2.RandomGrayscale`."""
 
     op: Literal["grayscale"] = "grayscale"
 

@@ -28,7 +28,7 @@ class ResizedCrop(RandomOp, GeometricOp):
 
     Boxes are drawn as torchvision draws them: on the pixel grid, by area and aspect ratio, ten
     attempts, then the largest central box whose aspect ratio is in range. The parameters are the
-    box relative to the image that reaches the op; a sample that `p` gates off keeps the whole image.
+    box relative to the image that reaches the op; where `p` gates it off, that is the whole image.
     """
 
     op: Literal["resized_crop"] = "resized_crop"

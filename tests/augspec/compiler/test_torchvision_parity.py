@@ -101,8 +101,11 @@ def test_cifar(name: str, root: Path, cifar10_folder: Path) -> None:
 def test_resize_and_center_crop(photos: list[Path], root: Path) -> None:
     pipeline = augspec.load_pipeline(root / "specs" / "augmentations" / "simclr-imagenet.yaml")
     theirs = v2.Compose(
-        [v2.Resize(256, InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(224)]
-        + [v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])]
+        [
+            v2.Resize(256, InterpolationMode.BICUBIC, antialias=True),
+            v2.CenterCrop(224),
+            v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
     )
     for path in photos[::20]:
         photo = decode_image(str(path), ImageReadMode.RGB)[None]

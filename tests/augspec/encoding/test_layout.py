@@ -13,7 +13,7 @@ JITTER = "{op: color_jitter, brightness: 0.4, hue: 0.1, p: 0.8}"
 
 def layout(*ops: str, image: str = "{size: 32}") -> Layout:
     text = f"{{version: 1, name: t, image: {image}, views: {{v: {{ops: [{', '.join(ops)}]}}}}}}"
-    return augspec.plan(augspec.loads(text)).views[0].layout
+    return augspec.make_plan(augspec.loads(text)).views[0].layout
 
 
 def test_columns_follow_the_ops_without_gaps() -> None:

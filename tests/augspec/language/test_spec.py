@@ -36,7 +36,7 @@ def mistakes(text: str) -> str:
 
 def test_loading_a_spec_does_not_import_torch() -> None:
     code = (
-        "import sys, augspec; spec = augspec.load(sys.argv[1]); augspec.plan(spec);"
+        "import sys, augspec; spec = augspec.load(sys.argv[1]); augspec.make_plan(spec);"
         "assert 'torch' not in sys.modules, 'torch was imported'; print(spec.name)"
     )
     run = subprocess.run(
@@ -51,7 +51,8 @@ def test_the_published_specs_load_and_round_trip(path: Path) -> None:
     spec = augspec.load(path)
     assert spec.name == path.stem
     assert augspec.Spec.model_validate(spec.document()) == spec
-    layouts = {view.layout.hash for view in augspec.plan(spec).views if view.name != "original"}
+    views = augspec.make_plan(spec).views
+    layouts = {view.layout.hash for view in views if view.name != "original"}
     assert len(layouts) == 1  # one predictor serves both views
 
 

@@ -46,9 +46,8 @@ VARIANTS: dict[str, list[dict]] = {
 def every_op() -> list[Op]:
     found = []
     for tag, cls in OPS.items():
-        found.append(cls())
-        for fields in VARIANTS.get(tag, []):
-            found.append(loads_model(cls, json.dumps({"op": tag, **fields})))
+        documents = [{"op": tag, **fields} for fields in VARIANTS.get(tag, [])]
+        found += [cls(), *(loads_model(cls, json.dumps(document)) for document in documents)]
     return found
 
 

@@ -1,0 +1,80 @@
+"""The command line: `equimod train`, `equimod eval`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+
+import augspec
+from equimod import __version__
+
+app = App(name="equimod", help="Equivariant self-supervised learning.", version=__version__)
+
+Overrides = Annotated[
+    list[str] | None,
+    Parameter(name="--set", consume_multiple=False, negative=""),
+]
+
+
+@app.command
+def train(
+    run: Path | None = None,
+    *,
+    set_: Overrides = None,
+    out: Path | None = None,
+    restart: bool = False,
+) -> int:
+    """Train and measure a run; without arguments, the quickstart on the built-in data.
+
+    The results go to `runs/<name>`. Interrupted (Ctrl-C), it writes a checkpoint, and the same
+    command goes on from there; finished, it only measures again.
+
+    Args:
+        run: the run document, such as `specs/runs/cifar10-cpu.yaml`.
+        set_: an assignment such as `training.epochs=5`; may be repeated.
+        out: the folder for the results.
+        restart: delete what an earlier run of this name trained.
+    """
+    from equimod.config import load_run
+    from equimod.training.commands import train_run
+
+    loaded = load_run(run if run is not None else specs() / "runs" / "quickstart.yaml", set_ or [])
+    return train_run(loaded, out if out is not None else Path("runs") / loaded.name, restart)
+
+
+@app.command(name="eval")
+def evaluate(run: Path, *, set_: Overrides = None) -> int:
+    """Measure a trained run again and rewrite its results.
+
+    Args:
+        run: the run's folder, such as `runs/quickstart`.
+        set_: an assignment such as `evaluation.linear.epochs=30`; may be repeated. Only what is
+            measured can be changed, and where the data lie.
+    """
+    from equimod.training.commands import evaluate_run
+
+    return evaluate_run(run, set_ or [])
+
+
+def specs() -> Path:
+    """The folder of the published specs and runs: in a checkout, or in the installed package."""
+    package = Path(__file__).parent
+    installed = package / "specs"
+    return installed if installed.is_dir() else package.parent / "specs"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line; a user's mistake ends it with status 2 and no traceback."""
+    try:
+        status = app(arguments, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        status = 2  # cyclopts has printed what is wrong
+    except augspec.SpecError as error:
+        print(error, file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    sys.exit(status or 0)

@@ -1,0 +1,237 @@
+"""What a run is: typed, checked before anything starts, and recorded beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+import augspec
+from augspec import DocumentModel, Source, SpecError, fault
+from equimod.data import DataConfig
+from equimod.encoders import EncoderConfig
+from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
+from equimod.module import EquiModConfig
+from equimod.optim import OptimizerConfig
+from equimod.ssl import MethodConfig
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=64)]
+
+
+class TrainingConfig(DocumentModel):
+    """How long, how fast and on what."""
+
+    epochs: int = Field(ge=0)
+    """How often every image is seen; 0 evaluates the encoder as it was initialised."""
+    batch_size: int = Field(ge=2)
+    """Images in a step, over all devices together."""
+    optimizer: OptimizerConfig
+    """The optimiser; its `lr` is the highest rate."""
+    warmup_epochs: float = Field(default=0.0, ge=0)
+    """Epochs of linear warm-up, before the cosine."""
+    final_lr: float = Field(default=0.0, ge=0)
+    """Where the cosine ends."""
+    precision: Literal["32", "bf16"] = "32"
+    """`bf16`: matrix products and convolutions in bfloat16; losses and views stay float32."""
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
+    devices: int = Field(default=1, ge=1)
+    """Processes on this machine, one for each GPU."""
+    sync_batch_norm: bool = True
+    """Batch statistics over all devices, where there are several."""
+    workers: int = Field(default=0, ge=0)
+    """Threads that read images; 0 reads in the main thread."""
+    on_corrupt: Literal["skip", "raise"] = "skip"
+    """Whether a corrupt image costs that image or ends the run."""
+    checkpoint_minutes: float = Field(default=5.0, ge=0)
+    """Minutes between checkpoints; one is also written at the end and on an interruption."""
+    log_every: int = Field(default=10, ge=1)
+    """Steps between lines of `metrics.jsonl`."""
+    evaluate_every: int = Field(default=0, ge=0)
+    """Epochs between k-NN evaluations during training; 0 for none before the end."""
+
+    @model_validator(mode="after")
+    def _warmup_fits(self) -> TrainingConfig:
+        if self.epochs and self.warmup_epochs > self.epochs:
+            message = f"must be <= epochs ({self.epochs}), got {self.warmup_epochs:g}"
+            raise fault(message, "warmup_epochs")
+        return self
+
+
+class ViewsConfig(DocumentModel):
+    """Which views of the augmentation spec play which part."""
+
+    reference: str = "original"
+    """x0: the view from whose embedding EquiMod predicts, and on which encoders are evaluated."""
+    augmented: tuple[str, str] = ("first", "second")
+    """x1 and x2: the views that the method makes alike, and that EquiMod predicts."""
+
+
+class EvaluationConfig(DocumentModel):
+    """What is measured on the frozen encoder; null leaves a measurement out."""
+
+    knn: KNNConfig | None = KNNConfig()
+    """Weighted k-nearest-neighbour accuracy."""
+    linear: LinearConfig | None = LinearConfig()
+    """Accuracy of a linear classifier on the features."""
+    equivariance: EquivarianceConfig | None = EquivarianceConfig()
+    """How well EquiMod's own head predicts, for arms that have one."""
+    probe: ProbeConfig | None = ProbeConfig()
+    """The same, with a head trained afterwards on the frozen features: for every encoder."""
+    baselines: tuple[Literal["pixels", "random"], ...] = ("pixels", "random")
+    """What stands beside the arms: the raw pixels, and the encoder as it is initialised."""
+
+
+class RunConfig(DocumentModel):
+    """One arm of a run, complete: everything that decides its numbers."""
+
+    version: Literal[1]
+    """Version of the run format."""
+    name: Name
+    """What the run is called; its results go to `runs/<name>` unless said otherwise."""
+    description: str = ""
+    """What it is for."""
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    """Keys the weights' initialisation, the order of the images, and every draw."""
+    augmentations: str
+    """Path of the augmentation spec, relative to this file."""
+    views: ViewsConfig = ViewsConfig()
+    """Which views play which part."""
+    data: DataConfig
+    """The images."""
+    encoder: EncoderConfig
+    """The network whose features are evaluated."""
+    method: MethodConfig
+    """The invariance method."""
+    equimod: EquiModConfig | None = None
+    """The equivariance task beside it; null for the method alone."""
+    training: TrainingConfig
+    """How long, how fast and on what."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """What is measured at the end."""
+
+
+class RunDocument(RunConfig):
+    """A run as a person writes it: what all arms share, and how each of them differs."""
+
+    arms: dict[Name, dict[str, Any] | None] = Field(default={})
+    """Arms by name, each with the fields in which it differs; without any, there is one arm."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run document with its arms spelled out.
+
+    Attributes:
+        name: of the run.
+        spec: the augmentation spec, which all arms share.
+        arms: the arms by name, in the order of the document.
+        base: the folder that relative paths start from.
+    """
+
+    name: str
+    spec: augspec.Spec
+    arms: dict[str, RunConfig]
+    base: Path
+
+    @property
+    def shared(self) -> RunConfig:
+        """Any arm's config, for what all arms share."""
+        return next(iter(self.arms.values()))
+
+
+SHARED = ("name", "augmentations", "views", "data")
+"""What arms may not differ in, so that their numbers stand beside each other."""
+
+TAGGED = {("method",): "name", ("training", "optimizer"): "name", ("data",): "source"}
+"""Where a field decides which other fields there are: another choice replaces, not merges."""
+
+
+def load_run(path: str | Path, overrides: Sequence[str] = ()) -> Run:
+    """Reads a run document, its arms and its augmentation spec.
+
+    Args:
+        path: the YAML or JSON file.
+        overrides: assignments such as `training.epochs=5` or `arms.simclr.seed=1`; those that begin
+            with `augmentations.` and go on inside the spec change the spec.
+
+    Raises:
+        SpecError: the file, or the spec it names, has mistakes; all of one file at once.
+    """
+    inside = [o.removeprefix("augmentations.") for o in overrides if o.startswith("augmentations.")]
+    outside = [o for o in overrides if not o.startswith("augmentations.")]
+    source = augspec.override(augspec.read_source(path), outside)
+    arms = _arms(source)
+    config = next(iter(arms.values()))
+    base = Path(path).resolve().parent
+    if not (base / config.augmentations).is_file():
+        message = f"no augmentation spec {config.augmentations!r} in {base}"
+        raise SpecError(source.diagnostic(("augmentations",), message))
+    spec = augspec.load(base / config.augmentations, inside)
+    _check_views(source, config.views, spec)
+    return Run(config.name, spec, arms, base)
+
+
+def _arms(source: Source) -> dict[str, RunConfig]:
+    """The arms of a run document, each laid over what they share, and validated."""
+    document = augspec.validate(RunDocument, source)
+    shared = augspec.without(source, "arms")
+    if not document.arms:
+        name = document.method.name + ("" if document.equimod is None else "+equimod")
+        return {name: augspec.validate(RunConfig, shared)}
+    arms = {}
+    for name, changes in document.arms.items():
+        own = augspec.subtree(source, ("arms", name)) if changes else None
+        arms[name] = augspec.validate(RunConfig, _laid_over(shared, own) if own else shared)
+        for field in SHARED:
+            if getattr(arms[name], field) != getattr(document, field):
+                message = f"arms share {field!r}: set it once, outside the arms"
+                raise SpecError(source.diagnostic(("arms", name, field), message, key=True))
+    return arms
+
+
+def _laid_over(shared: Source, own: Source) -> Source:
+    for path, tag in TAGGED.items():
+        before, after = _at(shared.data, path), _at(own.data, path)
+        merging = isinstance(before, dict) and isinstance(after, dict)
+        if merging and after.get(tag, before.get(tag)) != before.get(tag):
+            shared = augspec.override(shared, [f"{'.'.join(path)}=null"])
+    return augspec.overlay(shared, own)
+
+
+def _at(data: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, dict) else None
+    return data
+
+
+def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None:
+    """That the views exist, and can play the parts they are given.
+
+    Raises:
+        SpecError: they do not, or cannot.
+    """
+    plans = {view.name: view for view in augspec.make_plan(spec).views}
+    asked = {("reference",): views.reference}
+    asked |= {("augmented", k): name for k, name in enumerate(views.augmented)}  # type: ignore[misc]
+    wrong = []
+    for path, name in asked.items():
+        if name not in plans:
+            guess = augspec.nearest(name, plans)
+            hint = f"; did you mean {guess!r}?" if guess else ""
+            message = f"spec {spec.name!r} has no view {name!r}{hint} (views: {', '.join(plans)})"
+            wrong.append(source.diagnostic(("views", *path), message))
+    if wrong:
+        raise SpecError(*wrong)
+    reference, first, second = (plans[name] for name in asked.values())
+    if reference.layout.width:
+        message = f"view {reference.name!r} draws {', '.join(reference.layout.ops)}, but the "
+        message += "reference must be the same every time"
+        raise SpecError(source.diagnostic(("views", "reference"), message))
+    if first.layout.hash != second.layout.hash:
+        message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
+        message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"
+        raise SpecError(source.diagnostic(("views", "augmented"), message))

@@ -1,0 +1,101 @@
+"""How figures look: a palette that colour-blind readers can tell apart, sizes, and a canvas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+from equimod.report.results import RunSummary
+
+DPI = 100
+WIDTH = 16.0
+"""Inches; 1600 pixels."""
+MARGIN = 0.55
+"""Inches left and right."""
+
+INK = "#222222"
+FAINT = "#d9d9d9"
+TITLE, LABEL, SMALL = 13.0, 11.0, 9.5
+"""Font sizes in points."""
+
+ARM_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
+"""Okabe & Ito, Color Universal Design (2008), without black."""
+BASELINE_COLOURS = ("#c4c4c4", "#8c8c8c", "#5e5e5e")
+DIVERGING = LinearSegmentedColormap.from_list("codes", ("#2166ac", "#f7f7f7", "#b2182b"))
+"""Red and blue differ to every common kind of colour vision; white is zero."""
+
+
+def row_colours(summary: RunSummary) -> dict[str, str]:
+    """A colour for each row: greys for baselines, the palette, in turn, for arms."""
+    untrained = len(summary.baselines)
+    cycle = [BASELINE_COLOURS[k % len(BASELINE_COLOURS)] for k in range(untrained)]
+    cycle += [ARM_COLOURS[k % len(ARM_COLOURS)] for k in range(len(summary.arms))]
+    return dict(zip(summary.row_names, cycle, strict=True))
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A figure that is laid out in inches from its upper left corner.
+
+    Attributes:
+        figure: the figure.
+        height: its height in inches.
+    """
+
+    figure: Figure
+    height: float
+
+    @classmethod
+    def blank(cls, height: float) -> Canvas:
+        """An empty white figure, `WIDTH` inches wide."""
+        figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
+        return cls(figure, height)
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Axes whose box has this place and size."""
+        bottom = self.height - top - height
+        return self.figure.add_axes(
+            (left / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
+        )
+
+    def text(self, left: float, top: float, text: str, size: float, weight: str = "normal") -> None:
+        """Text whose upper left corner is at this place."""
+        self.figure.text(
+            left / WIDTH,
+            1 - top / self.height,
+            text,
+            fontsize=size,
+            va="top",
+            color=INK,
+            fontweight=weight,
+        )
+
+
+def dress(axes: Axes, title: str, x: str = "", y: str = "") -> None:
+    """Title to the left, labels, a light grid behind, and no frame but the axes' lines."""
+    axes.set_title(title, loc="left", fontsize=LABEL + 0.5, fontweight="bold", color=INK, pad=10)
+    axes.set_xlabel(x, fontsize=LABEL, color=INK)
+    axes.set_ylabel(y, fontsize=LABEL, color=INK)
+    axes.tick_params(labelsize=SMALL, colors=INK, length=3)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#888888")
+
+
+def bare(axes: Axes) -> None:
+    """No ticks and a thin frame, for images."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(FAINT)
+
+
+def letters(panels: Sequence[object]) -> tuple[str, ...]:
+    """(b), (c) ... for the panels that follow (a)."""
+    return tuple(f"({chr(ord('b') + k)})" for k in range(len(panels)))

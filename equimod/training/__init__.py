@@ -1,0 +1,1 @@
+"""Training: from a run document to a run folder, interruptible at any step and resumed exactly."""

@@ -1,0 +1,142 @@
+"""Checkpoints: one safetensors file with all tensors, and everything else as JSON in its header.
+
+No pickle: reading a checkpoint runs no code, whoever wrote it. A file is replaced by rename, so
+that a run killed at any moment leaves the old checkpoint or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.optim import Optimizer
+
+import augspec
+
+HEADER = "equimod"
+FORMAT = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of an arm after a step.
+
+    Attributes:
+        tensors: by name; `learner.` and `optimizer.` are the two parts.
+        header: plain data: step, counters, the optimiser's settings, the config, the layout.
+    """
+
+    tensors: dict[str, Tensor]
+    header: dict[str, Any]
+
+    def part(self, name: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with `name.`, without it."""
+        prefix = f"{name}."
+        return {k.removeprefix(prefix): v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint; whatever goes wrong, an older one at `path` stays whole.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full.
+    """
+    tensors = {name: t.detach().contiguous().cpu() for name, t in checkpoint.tensors.items()}
+    header = {HEADER: json.dumps({"format": FORMAT, **checkpoint.header})}
+    augspec.write_atomically(path, save(tensors, header))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, it is damaged, or it is not one of ours.
+    """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return Checkpoint(tensors, _header(file, path))
+
+
+def load_header(path: Path) -> dict[str, Any]:
+    """Reads what a checkpoint says of itself, without its tensors.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`.
+    """
+    with _opened(path) as file:
+        return _header(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"checkpoint {path} is damaged: {error}") from None
+
+
+def _header(file: Any, path: Path) -> dict[str, Any]:
+    header = (file.metadata() or {}).get(HEADER)
+    if header is None:
+        raise CheckpointError(f"{path} holds weights, but is no checkpoint of a run")
+    content: dict[str, Any] = json.loads(header)
+    if content.pop("format") != FORMAT:
+        raise CheckpointError(f"{path} has another format than this version reads ({FORMAT})")
+    return content
+
+
+def optimizer_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """An optimiser's state as named tensors and plain data."""
+    state = optimizer.state_dict()
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    for index, entries in state["state"].items():
+        for name, value in entries.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{name}"] = value
+            else:
+                plain.setdefault(str(index), {})[name] = value
+    return tensors, {"plain": plain, "param_groups": state["param_groups"]}
+
+
+def restore_optimizer(
+    optimizer: Optimizer, tensors: dict[str, Tensor], header: dict[str, Any]
+) -> None:
+    """Puts back what `optimizer_state` gave."""
+    state: dict[int, dict[str, Any]] = {int(i): dict(e) for i, e in header["plain"].items()}
+    for key, tensor in tensors.items():
+        index, name = key.split(".", 1)
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": header["param_groups"]})
+
+
+def learner_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
+    """A module's whole state: weights, batch statistics, target networks."""
+    return {f"learner.{name}": tensor for name, tensor in module.state_dict().items()}
+
+
+def differences(mine: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:
+    """The fields in which two configs differ, one line each."""
+    lines = []
+    for key in sorted({*mine, *theirs}):
+        a, b = mine.get(key), theirs.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            lines += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {b!r} there, {a!r} here")
+    return lines

@@ -1,0 +1,84 @@
+"""The run folder: where a run's documents, checkpoints, records and results are.
+
+runs/<name>/
+  run.yaml             every setting of every arm, resolved; `equimod train run.yaml` repeats it
+  augmentations.yaml   the augmentation spec
+  environment.json     command, versions, hardware, commit
+  summary.json         all numbers; summary.md the same as tables; overview.png as a picture
+  <arm>/last.safetensors, metrics.jsonl, tensorboard/
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from augspec import write_atomically
+from equimod.config import SHARED, Run
+from equimod.training.environment import describe_environment
+
+SPEC = "augmentations.yaml"
+
+
+class RunFolder:
+    """Paths of one run's folder.
+
+    Args:
+        root: the folder; need not exist yet.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.document = root / "run.yaml"
+        self.environment = root / "environment.json"
+        self.summary = root / "summary.json"
+        self.tables = root / "summary.md"
+        self.overview = root / "overview.png"
+
+    def arm(self, name: str) -> Path:
+        """The folder of one arm."""
+        return self.root / name
+
+    def record(self, run: Run) -> None:
+        """Writes the run's documents, complete and resolved, and what it runs on."""
+        write_atomically(self.root / SPEC, to_yaml(run.spec.document()))
+        write_atomically(self.document, to_yaml(resolved(run)))
+        write_atomically(self.environment, json.dumps(describe_environment(), indent=2) + "\n")
+
+    def clear(self, run: Run) -> None:
+        """Deletes what was trained: the arms' folders, and the results."""
+        for name in run.arms:
+            shutil.rmtree(self.arm(name), ignore_errors=True)
+        for path in (self.summary, self.tables, self.overview):
+            path.unlink(missing_ok=True)
+
+    def working_folder(self) -> Path:
+        """The folder in which the run was started: where relative data paths begin."""
+        recorded = json.loads(self.environment.read_text(encoding="utf-8"))
+        return Path(recorded["folder"])
+
+
+def resolved(run: Run) -> dict[str, Any]:
+    """The run as one document that reads back as the same arms."""
+    arms = {name: config.model_dump(mode="json") for name, config in run.arms.items()}
+    shared = next(iter(arms.values())) | {"augmentations": SPEC}
+    differing = {
+        name: {k: v for k, v in arm.items() if k not in SHARED and v != shared[k]}
+        for name, arm in arms.items()
+    }
+    return shared | {"arms": differing}
+
+
+def to_yaml(document: dict[str, Any]) -> str:
+    """Plain data as YAML that a person can read."""
+    yaml = YAML()
+    yaml.default_flow_style = None
+    yaml.width = 100
+    stream = io.StringIO()
+    yaml.dump(document, stream)
+    return stream.getvalue()

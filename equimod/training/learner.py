@@ -1,0 +1,92 @@
+"""What is optimised: an encoder, an invariance method and, beside it, EquiMod."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from equimod.config import RunConfig
+from equimod.encoders import Encoder
+from equimod.module import EquiMod
+from equimod.ssl import Method
+
+
+class Learner(nn.Module):
+    """Encoder, method and equivariance module, with all losses in one forward pass.
+
+    One forward pass, because `DistributedDataParallel` synchronises gradients once for each.
+
+    Args:
+        encoder: f.
+        method: the invariance method, built for `encoder`.
+        equimod: the equivariance module; None for the method alone.
+        weight: lambda, of the equivariance loss.
+    """
+
+    def __init__(
+        self, encoder: Encoder, method: Method, equimod: EquiMod | None, weight: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.method = method
+        self.equimod = equimod
+        self.weight = weight
+
+    @classmethod
+    def from_config(cls, config: RunConfig, code_dim: int) -> Learner:
+        """Builds and initialises all modules; a pure function of the config and its seed.
+
+        The encoder is initialised first, so that arms of one seed start from one encoder.
+
+        Args:
+            config: of the arm.
+            code_dim: E, the width of the augmented views' codes.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            encoder = config.encoder.build()
+            method = config.method.build(encoder)
+            if config.equimod is None:
+                return cls(encoder, method, None)
+            equimod = config.equimod.build(encoder.feature_dim, code_dim)
+            return cls(encoder, method, equimod, config.equimod.weight)
+
+    def forward(
+        self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
+    ) -> dict[str, Tensor]:
+        """The losses of one batch.
+
+        Args:
+            reference: x0 `(N, C, H, W)`; unused, and best None, without an equivariance module.
+            views: x1 and x2, `(N, C, H, W)` each.
+            codes: c1 and c2, `(N, E)` each.
+
+        Returns:
+            Scalars: `loss` (their weighted sum, to be minimised), `invariance` and, with an
+            equivariance module, `equivariance`.
+        """
+        if self.equimod is None:
+            invariance = self.method(views, self.features(views))
+            return {"loss": invariance, "invariance": invariance.detach()}
+        if reference is None:
+            raise ValueError("an equivariance module needs the reference view")
+        h0, *h = self.features([reference, *views])
+        invariance = self.method(views, h)
+        equivariance = self.equimod(h0, h, codes).loss
+        return {
+            "loss": invariance + self.weight * equivariance,
+            "invariance": invariance.detach(),
+            "equivariance": equivariance.detach(),
+        }
+
+    def features(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """Features `(N, F)` of several views `(N, C, H, W)`.
+
+        Views of one size go through the encoder as one batch, as in EquiMod's released code: batch
+        norms see their joint statistics.
+        """
+        if len({x.shape for x in images}) > 1:
+            return [self.encoder(x) for x in images]
+        return list(self.encoder(torch.cat(tuple(images))).chunk(len(images)))

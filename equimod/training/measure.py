@@ -1,0 +1,188 @@
+"""Measuring an encoder: accuracies, equivariance, and a picture of what it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from augspec import Pipeline
+from equimod.config import EvaluationConfig
+from equimod.data import Batch, CorruptReport, ImageData, batches
+from equimod.evaluation import (
+    Embedder,
+    evaluate_head,
+    extract,
+    knn_accuracy,
+    linear_accuracies,
+    probe,
+)
+from equimod.module import EquiMod
+from equimod.report import ArmResult
+from equimod.report.codes import ViewSamples
+
+BATCH = 512
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What encoders are measured on; the same for all of a run.
+
+    Attributes:
+        train: the training split; k-NN and linear evaluation read its labels.
+        test: the test split.
+        pipeline: renders views, on `device`.
+        reference: the view on which features are computed.
+        views: the augmented views.
+        config: what is measured.
+        seed: of the classifiers and the probe.
+        device: where encoders live.
+        corrupt: collects the images that could not be read.
+    """
+
+    train: ImageData
+    test: ImageData
+    pipeline: Pipeline
+    reference: str
+    views: tuple[str, ...]
+    config: EvaluationConfig
+    seed: int
+    device: torch.device
+    corrupt: CorruptReport
+
+    def encoder(
+        self, name: str, encoder: nn.Module, tell: Callable[[str], None] = lambda _: None
+    ) -> ArmResult:
+        """Measures the features of a frozen encoder.
+
+        Args:
+            name: of the row in the table.
+            encoder: images `(N, C, H, W)` to features `(N, F)`.
+            tell: hears what is being measured.
+        """
+        metrics: dict[str, float] = {}
+        tell("features")
+        train, test = self._features(encoder, self.train), self._features(encoder, self.test)
+        if self.config.knn is not None:
+            tell("k-NN")
+            metrics |= self._knn(train, test)
+        if self.config.linear is not None:
+            tell("linear evaluation")
+            kinds = self._labelled(train, test)
+            names = [self.train.label_names[k] for k in kinds]
+            found = linear_accuracies(
+                (train[0], train[1][:, kinds]),
+                (test[0], test[1][:, kinds]),
+                names,
+                self.config.linear,
+                seed=self.seed,
+            )
+            metrics |= {f"linear/{kind}": result.test_accuracy for kind, result in found.items()}
+        if self.config.probe is not None:
+            tell("equivariance probe")
+            metrics |= self._probe(encoder)
+        return ArmResult(name=name, seed=self.seed, metrics=metrics)
+
+    def knn(self, encoder: nn.Module) -> dict[str, float]:
+        """k-NN accuracies, the quick measure during training."""
+        return self._knn(self._features(encoder, self.train), self._features(encoder, self.test))
+
+    def pixels(self) -> ArmResult:
+        """k-NN on the raw pixels."""
+        flat = nn.Flatten()
+        metrics = self._knn(self._features(flat, self.train), self._features(flat, self.test))
+        return ArmResult(name="raw pixels", metrics=metrics)
+
+    def head(
+        self, encoder: nn.Module, head: EquiMod
+    ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+        """Measures an encoder's own equivariance head.
+
+        Returns:
+            The measures over all views, and those of each augmentation alone.
+        """
+        if self.config.equivariance is None:
+            return {}, {}
+        embedder = Embedder(encoder, head, self.pipeline, self.reference, self.views, self.device)
+        found = evaluate_head(embedder, partial(self._batches, self.test), self.config.equivariance)
+        single = {op: measures.metrics() for op, measures in found.per_augmentation.items()}
+        return found.metrics(), single
+
+    def samples(self, count: int = 4) -> ViewSamples:
+        """A few test images with their views and codes, for the picture."""
+        batch = next(iter(self._batches(self.test)))
+        images, ids = batch.images[:count].to(self.device), batch.ids[:count].to(self.device)
+        shown = self.pipeline(images, ids=ids, epoch=0)
+        return ViewSamples(
+            images=images.permute(0, 2, 3, 1).cpu().numpy(),
+            view_names=self.views,
+            views=[self._picture(shown.views[name]) for name in self.views],
+            codes=[shown.codes[name].cpu().numpy() for name in self.views],
+            slot_names=self.pipeline.layouts[self.views[0]].column_names,
+        )
+
+    def _picture(self, view: Tensor) -> NDArray[np.generic]:
+        """A view without its normalisation: `(n, H, W, C)` in [0, 1]."""
+        mean, std = self.pipeline.mean, self.pipeline.std
+        if mean is not None and std is not None:
+            view = view * std + mean
+        picture: NDArray[np.generic] = view.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+        return picture
+
+    def _batches(self, data: ImageData) -> Iterator[Batch]:
+        return batches(
+            data,
+            batch_size=BATCH,
+            seed=self.seed,
+            epoch=0,
+            shuffle=False,
+            drop_last=False,
+            report=self.corrupt,
+        )
+
+    def _features(self, encoder: nn.Module, data: ImageData) -> tuple[Tensor, Tensor]:
+        def reference(images: Tensor) -> Tensor:
+            view: Tensor = self.pipeline.apply(images, {self.reference: {}})[self.reference]
+            return view
+
+        return extract(encoder, self._batches(data), reference, self.device)
+
+    def _labelled(self, *splits: tuple[Tensor, Tensor]) -> list[int]:
+        """The kinds of label that every split has."""
+        kinds = range(len(self.train.label_names))
+        return [k for k in kinds if all((labels[:, k] >= 0).any() for _, labels in splits)]
+
+    def _knn(self, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dict[str, float]:
+        settings = self.config.knn
+        if settings is None:
+            return {}
+        return {
+            f"knn/{self.train.label_names[kind]}": knn_accuracy(
+                train[0],
+                train[1][:, kind],
+                test[0],
+                test[1][:, kind],
+                k=settings.k,
+                temperature=settings.temperature,
+            )
+            for kind in self._labelled(train, test)
+        }
+
+    def _probe(self, encoder: nn.Module) -> dict[str, float]:
+        assert self.config.probe is not None
+        return probe(
+            encoder,
+            partial(self._batches, self.train),
+            partial(self._batches, self.test),
+            self.pipeline,
+            self.config.probe,
+            seed=self.seed,
+            device=self.device,
+            reference=self.reference,
+            views=self.views,
+        ).metrics()

@@ -1,0 +1,60 @@
+"""The record of a training: `metrics.jsonl` to compute with, TensorBoard to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+import augspec
+
+
+class MetricsLog:
+    """Appends one line a record, and resumes without repeating or losing one.
+
+    Args:
+        folder: of the arm; the files are `metrics.jsonl` and `tensorboard/`.
+        step: the number of steps done; records of later steps, which an interrupted run wrote after
+            its last checkpoint, are dropped, since those steps will be done again.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.path = folder / "metrics.jsonl"
+        kept = [record for record in read_metrics(self.path) if record["step"] <= step]
+        augspec.write_atomically(self.path, "".join(json.dumps(r) + "\n" for r in kept))
+        self._file = self.path.open("a", encoding="utf-8")
+        self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, epoch: float, **values: float) -> None:
+        """Records some values.
+
+        Args:
+            step: steps done, the one that the values belong to included.
+            epoch: epochs done, fractional.
+            values: by name.
+        """
+        record = {"step": step, "epoch": round(epoch, 6), **values}
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Writes what is pending."""
+        self._file.close()
+        self._tensorboard.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of `metrics.jsonl`; a last line that a kill cut short is left out."""
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

@@ -1,0 +1,335 @@
+"""Training one arm: the loop, its checkpoints and its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+import augspec
+from augspec import Layout, Plan, Spec
+from equimod.config import RunConfig
+from equimod.data import Batch, CorruptReport, ImageData, batches, number_of_batches
+from equimod.schedule import learning_rate
+from equimod.training.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    differences,
+    learner_tensors,
+    load_checkpoint,
+    load_header,
+    optimizer_state,
+    restore_optimizer,
+    save_checkpoint,
+)
+from equimod.training.interrupt import InterruptedRunError, StopFlag
+from equimod.training.learner import Learner
+from equimod.training.metrics import MetricsLog
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
+
+CHECKPOINT = "last.safetensors"
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Told after each step: steps done, steps in all, the values shown beside the bar."""
+
+Validate = Callable[[Learner], dict[str, float]]
+"""Measures the encoder during training."""
+
+
+def make_fabric(config: RunConfig) -> Fabric:
+    """Devices, precision and processes of a run."""
+    training = config.training
+    return Fabric(
+        accelerator=training.accelerator,
+        devices=training.devices,
+        precision=PRECISIONS[training.precision],
+    )
+
+
+class Trainer:
+    """Trains one arm, from its checkpoint if there is one.
+
+    A step is a pure function of the state after the step before it: the order of the images, the
+    draws and the learning rate are functions of (seed, step). Hence a run that was interrupted
+    anywhere and resumed gives the same weights and the same record, bit for bit, on one machine.
+
+    Args:
+        config: of the arm.
+        spec: the augmentations.
+        data: the training images.
+        folder: where the arm's checkpoint and record go.
+        fabric: devices and precision; launched.
+        stop: asks for a stop after the current step.
+        progress: told after each step.
+        validate: measures the encoder every `evaluate_every` epochs.
+
+    Raises:
+        CheckpointError: the checkpoint in `folder` is damaged, or of another config or layout.
+        DataError: the batch does not fit the data.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        spec: Spec,
+        data: ImageData,
+        folder: Path,
+        fabric: Fabric,
+        stop: StopFlag,
+        *,
+        progress: Progress | None = None,
+        validate: Validate | None = None,
+    ) -> None:
+        self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
+        self.stop, self.progress, self.validate = stop, progress, validate
+        self.corrupt = CorruptReport()
+        training = config.training
+        self.epoch_steps = number_of_batches(data, training.batch_size)
+        self.total_steps = training.epochs * self.epoch_steps
+        self.warmup_steps = round(training.warmup_epochs * self.epoch_steps)
+
+        self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
+        self.layout = _code_layout(self.pipeline.plan, config)
+        self.learner = Learner.from_config(config, self.layout.width)
+        if fabric.world_size > 1 and training.sync_batch_norm and fabric.device.type == "cuda":
+            self.learner = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.learner)
+        self.optimizer = training.optimizer.build(self.learner)
+        self.model, self.stepper = fabric.setup(self.learner, self.optimizer)
+
+        self.step = 0
+        self.seconds = 0.0
+        self.sums: dict[str, float] = {}
+        if self.checkpoint_path.is_file():
+            self._restore(load_checkpoint(self.checkpoint_path))
+
+    @staticmethod
+    def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path) -> None:
+        """Checks, before anything is computed, that an arm can start or go on.
+
+        Raises:
+            CheckpointError: the checkpoint in `folder` is damaged or of another run.
+            LayoutMismatchError: it was trained on codes of another layout.
+            DataError: the batch does not fit the data.
+        """
+        number_of_batches(data, config.training.batch_size)
+        path = folder / CHECKPOINT
+        if path.is_file():
+            _require_same_run(load_header(path), config, augspec.make_plan(spec), data, path)
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """The one checkpoint of the arm, replaced whenever a newer one is complete."""
+        return self.folder / CHECKPOINT
+
+    @property
+    def images_per_second(self) -> float:
+        """Source images per second over all steps so far, on all devices together."""
+        return self.step * self.config.training.batch_size / self.seconds if self.seconds else 0.0
+
+    def run(self) -> Learner:
+        """Trains to the end.
+
+        Returns:
+            The trained modules, on the device.
+
+        Raises:
+            InterruptedRunError: a stop was asked for; the state is saved.
+        """
+        if self.step >= self.total_steps:
+            return self.learner
+        log = MetricsLog(self.folder, self.step) if self.fabric.is_global_zero else None
+        saved = time.monotonic()
+        try:
+            while self.step < self.total_steps:
+                epoch, done = divmod(self.step, self.epoch_steps)
+                for batch in self._batches(epoch, done):
+                    self._train_step(batch, epoch, log)
+                    if self.step % self.epoch_steps == 0:
+                        self._end_epoch(epoch, log)
+                    minutes = (time.monotonic() - saved) / 60
+                    overdue = minutes > self.config.training.checkpoint_minutes
+                    if self._agreed(overdue or bool(self.stop)):
+                        self.save()
+                        saved = time.monotonic()
+                        if self._agreed(bool(self.stop)):
+                            raise InterruptedRunError(f"stopped after step {self.step}")
+            self.save()
+        finally:
+            if log is not None:
+                log.close()
+        return self.learner
+
+    def _batches(self, epoch: int, done: int) -> Any:
+        training = self.config.training
+        return batches(
+            self.data,
+            batch_size=training.batch_size,
+            seed=self.config.seed,
+            epoch=epoch,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
+            workers=training.workers,
+            start_batch=done,
+            on_corrupt=training.on_corrupt,
+            report=self.corrupt,
+        )
+
+    def _train_step(self, batch: Batch, epoch: int, log: MetricsLog | None) -> None:
+        began = time.perf_counter()
+        rate = self._set_learning_rate()
+        losses = self._losses(batch, epoch)
+        self.stepper.zero_grad()
+        self.fabric.backward(losses["loss"])
+        self.stepper.step()
+        self.step += 1
+        self.learner.method.after_step(self.step / self.total_steps)
+        values = {f"loss/{LOSSES[name]}": loss.item() for name, loss in losses.items()}
+        self.seconds += time.perf_counter() - began  # `item` has waited for the device
+        if not all(map(torch.isfinite, losses.values())):
+            raise FloatingPointError(
+                f"the loss is {values['loss/total']} at step {self.step}: "
+                "try a lower learning rate or a longer warm-up"
+            )
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        if log is not None and self.step % self.config.training.log_every == 0:
+            log.write(self.step, self.step / self.epoch_steps, lr=rate, **values)
+        if self.progress is not None:
+            speed = {"images/s": self.images_per_second}
+            self.progress(self.step, self.total_steps, values | speed)
+
+    def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        images, views = self.fabric.to_device(batch.images), self.config.views
+        codes = self.pipeline.draw(
+            self.fabric.to_device(batch.ids), epoch, (images.shape[-2], images.shape[-1])
+        )
+        wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
+        codes = {name: codes[name] for name in wanted}
+        rendered = self.pipeline.apply(images, self.pipeline.decode(codes))
+        losses: dict[str, Tensor] = self.model(
+            rendered.get(views.reference),
+            [rendered[name] for name in views.augmented],
+            [codes[name] for name in views.augmented],
+        )
+        return losses
+
+    def _set_learning_rate(self) -> float:
+        training = self.config.training
+        rate = learning_rate(
+            self.step, self.total_steps, self.warmup_steps, training.optimizer.lr, training.final_lr
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _end_epoch(self, epoch: int, log: MetricsLog | None) -> None:
+        """Records the epoch's means, and what the encoder is worth if that is due."""
+        values = {f"epoch/{k}": v / self.epoch_steps for k, v in self.sums.items()}
+        self.sums = {}
+        every = self.config.training.evaluate_every
+        last = self.step >= self.total_steps
+        if self.validate is not None and every and ((epoch + 1) % every == 0 or last):
+            values |= self.validate(self.learner)
+        if log is not None:
+            log.write(self.step, epoch + 1, **values)
+
+    def _agreed(self, mine: bool) -> bool:
+        """Whether any process wants it, so that all do it after the same step."""
+        if self.fabric.world_size == 1:
+            return mine
+        wishes = self.fabric.all_reduce(torch.tensor(float(mine)), reduce_op="sum")
+        return bool(wishes > 0)
+
+    def save(self) -> None:
+        """Writes the checkpoint; every process must call it, and the first writes."""
+        if self.fabric.is_global_zero:
+            tensors, settings = optimizer_state(self.optimizer)
+            named = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
+            header = {
+                "step": self.step,
+                "seconds": self.seconds,
+                "sums": self.sums,
+                "optimizer": settings,
+                "config": _decisive(self.config),
+                "data": self.data.fingerprint,
+                "plan": self.pipeline.plan.hash,
+                "layout": self.layout.document(),
+            }
+            named |= learner_tensors(self.learner)
+            save_checkpoint(self.checkpoint_path, Checkpoint(named, header))
+        self.fabric.barrier()
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Continues from a checkpoint, if it is one of this very run."""
+        header, plan = checkpoint.header, self.pipeline.plan
+        _require_same_run(header, self.config, plan, self.data, self.checkpoint_path)
+        self.learner.load_state_dict(checkpoint.part("learner"))
+        restore_optimizer(self.optimizer, checkpoint.part("optimizer"), header["optimizer"])
+        self.step, self.seconds, self.sums = header["step"], header["seconds"], header["sums"]
+
+
+def trained_learner(
+    config: RunConfig, spec: Spec, folder: Path, fabric: Fabric
+) -> tuple[Learner, float]:
+    """Reads a trained arm back.
+
+    Returns:
+        Its modules, on the device, and the images per second of its training.
+
+    Raises:
+        CheckpointError: there is no checkpoint in `folder`, or a damaged one.
+        LayoutMismatchError: it was trained on codes of another layout.
+    """
+    path = folder / CHECKPOINT
+    checkpoint = load_checkpoint(path)
+    layout = _code_layout(augspec.make_plan(spec), config)
+    _require_layout(layout, checkpoint.header, path)
+    learner = Learner.from_config(config, layout.width)
+    learner.load_state_dict(checkpoint.part("learner"))
+    header = checkpoint.header
+    speed = header["step"] * config.training.batch_size / max(header["seconds"], 1e-9)
+    return learner.to(fabric.device), speed
+
+
+def _code_layout(plan: Plan, config: RunConfig) -> Layout:
+    """The layout of the codes that the predictor reads."""
+    return next(v.layout for v in plan.views if v.name == config.views.augmented[0])
+
+
+def _require_layout(layout: Layout, header: dict[str, Any], path: Path) -> None:
+    theirs = Layout.from_document(layout.view, header["layout"])
+    layout.require(theirs, f"checkpoint {path}")
+
+
+def _require_same_run(
+    header: dict[str, Any], config: RunConfig, plan: Plan, data: ImageData, path: Path
+) -> None:
+    """That a checkpoint was written by a run that decides the same weights."""
+    _require_layout(_code_layout(plan, config), header, path)
+    changed = differences(_decisive(config), header["config"])
+    if header["plan"] != plan.hash:
+        changed.append("the augmentation spec")
+    if header["data"] != data.fingerprint:
+        changed.append("the data")
+    if changed:
+        listed = "\n  ".join(changed)
+        raise CheckpointError(f"{path} was written by a run that differs in:\n  {listed}")
+
+
+def _decisive(config: RunConfig) -> dict[str, Any]:
+    """The part of a config that decides the weights: what is measured afterwards does not."""
+    plain: dict[str, Any] = config.model_dump(mode="json")
+    # the data and the augmentations are compared by what they are, not by where they lie
+    for field in ("name", "description", "evaluation", "augmentations", "data"):
+        plain.pop(field)
+    for field in ("accelerator", "workers", "on_corrupt", "checkpoint_minutes", "log_every"):
+        plain["training"].pop(field)
+    plain["training"].pop("evaluate_every")
+    return plain
