@@ -24,9 +24,9 @@ PALETTE = {
     "purple": (0.55, 0.20, 0.78),
     "pink": (0.98, 0.50, 0.72),
 }
-BLOBS = 5
+BLOBS = 2
 TEXTURE = 4  # cells of the background's texture along each side
-UNIFORMS = (8 + (TEXTURE + 1) ** 2) + BLOBS * 7 + 11
+UNIFORMS = (10 + (TEXTURE + 1) ** 2) + BLOBS * 7 + 11
 """How many uniform numbers a picture takes, besides one byte of noise per value."""
 
 
@@ -70,11 +70,15 @@ def render(shapes: I64, colours: I64, uniforms: F32, noise: F32, size: int) -> U
 
 
 def _background(draw: _Draw, x: F32, y: F32) -> F32:
-    """A gradient between two colours, `(n, 3, H, W)`, made lighter and darker by smooth noise."""
-    one, other = draw.colour(0.05, 0.95), draw.colour(0.05, 0.95)
+    """A gradient between two dull colours, `(n, 3, H, W)`, made lighter and darker by smooth noise.
+
+    Dull, because a method that tells images apart would otherwise learn their backgrounds and
+    little of their shapes.
+    """
+    one, other = (draw(0.25, 0.75)[:, None] + draw.colour(-0.1, 0.1) for _ in range(2))
     along = np.clip(0.5 + draw(-0.6, 0.6) * x + draw(-0.6, 0.6) * y, 0, 1)[:, None]
     cells = TEXTURE + 1
-    grid = np.concatenate([draw(0.65, 1.35) for _ in range(cells * cells)], axis=1)
+    grid = np.concatenate([draw(0.85, 1.15) for _ in range(cells * cells)], axis=1)
     grid = grid.reshape(-1, cells, cells)
     rows = _between(grid, y.ravel(), axis=1)
     return (one + (other - one) * along) * _between(rows, x.ravel(), axis=2)[:, None]
@@ -90,11 +94,11 @@ def _between(grid: F32, at: F32, axis: int) -> F32:
 
 
 def _with_blob(draw: _Draw, picture: F32, x: F32, y: F32) -> F32:
-    """Lays a soft-edged ellipse, of a colour drawn from the palette, over the picture."""
+    """Lays a soft-edged ellipse, of a dulled colour of the palette, over the picture."""
     centre_x, centre_y = draw(-1, 1), draw(-1, 1)
     width, height = draw(0.2, 0.6), draw(0.2, 0.6)
     index = draw(0, len(PALETTE)).astype(np.int64).ravel()
-    colour = _palette(index) * draw(0.6, 1.1)[:, None]
+    colour = (0.35 + 0.3 * _palette(index)) * draw(0.8, 1.2)[:, None]
     across, down = (x - centre_x) / width, (y - centre_y) / height
     bump: F32 = np.clip(1 - across * across - down * down, 0, 1)
     return picture + (colour - picture) * (bump * draw(0.5, 1))[:, None]

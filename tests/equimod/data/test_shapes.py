@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from equimod.data import InMemoryImages, ShapesConfig
 from equimod.data.rendering import PALETTE
 
-GOLDEN = "681c6e14f465cf001e1b0f8d97672684"
+GOLDEN = "9cbc8dd1fdcd5d90cb8c26ed39028aec"
 
 
 @pytest.fixture(scope="module")
@@ -108,19 +108,19 @@ def test_raw_pixels_do_not_solve_the_shape(
     neighbours = default[0].labels[distances.topk(10, largest=False).indices]
     right = (neighbours.mode(dim=1).values == default[1].labels[:512]).double().mean(0)
     shape, colour = right.tolist()
-    assert 0.125 < shape < 0.35
-    assert shape < colour < 0.8
+    assert 0.125 < shape < 0.4
+    assert shape < colour < 0.95
 
 
 def test_mean_colour_does_not_solve_the_colour(
     default: tuple[InMemoryImages, InMemoryImages],
 ) -> None:
-    """A linear least-squares classifier on the mean colour stays far from certain."""
+    """A linear least-squares classifier on the mean colour misses every third image or more."""
     x, y = (np.c_[data.images.double().mean((2, 3)), np.ones(len(data))] for data in default)
     targets = np.eye(8)[default[0].labels[:, 1]]
     weights = np.linalg.lstsq(x, targets, rcond=None)[0]
     right = ((y @ weights).argmax(1) == default[1].labels[:, 1].numpy()).mean()
-    assert right < 0.4
+    assert right < 2 / 3
 
 
 @pytest.mark.parametrize("bad", [{"train": 0}, {"size": 4}, {"seed": -1}, {"colour": 3}])
