@@ -1,115 +1,132 @@
-"""A run's results as tables: on the terminal (rich) and in Markdown."""
+"""A run's results as one table: on the terminal (rich) and in Markdown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import ROUNDED
-from rich.console import Group
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 from equimod.report.results import THROUGHPUT, RunSummary
 
 MISSING = "\N{EN DASH}"
+LABEL = 17
+"""Characters that the first column keeps at least."""
+HEADER = 8
+"""Characters up to which the header of a column of numbers is not wrapped."""
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column of numbers; the highest is the best in all of them.
+class Measure:
+    """Something measured, of which more is better.
 
     Attributes:
         metric: the name in `ArmResult.metrics`.
-        header: what stands above it; lines are separated by a newline.
+        label: what it is called within its section.
         decimals: how many digits after the point.
+        ranked: whether the best is marked.
     """
 
     metric: str
-    header: str
+    label: str
     decimals: int
+    ranked: bool = True
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measure of everything that was measured.
+
+    Attributes:
+        label: what the measure is called.
+        cells: the values as text, one for each of `Grid.names`.
+        best: the numbers of the cells that are the best.
+    """
+
+    label: str
+    cells: tuple[str, ...]
+    best: frozenset[int]
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A table before it is drawn.
+    """The table before it is drawn.
 
     Attributes:
-        title: the table's title.
-        headers: the header of each column, that of the names first.
-        cells: rows of text, the name first.
-        best: (row, column) of the best values.
-        untrained: how many of the rows, at the top, are baselines.
+        names: what was measured: baselines, then arms.
+        sections: the lines of each section by its title.
     """
 
-    title: str
-    headers: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
-    best: frozenset[tuple[int, int]]
-    untrained: int
+    names: tuple[str, ...]
+    sections: Mapping[str, tuple[Line, ...]]
 
 
-def accuracy_columns(labels: Iterable[str]) -> tuple[Column, ...]:
-    """Linear and k-NN accuracy for each kind of label, and throughput."""
-    kinds = tuple(labels)
+def measures(summary: RunSummary) -> dict[str, tuple[Measure, ...]]:
+    """What may stand in the table, by the title of its section."""
+    return {
+        "Accuracy on the test split, %": (
+            *(Measure(f"linear/{kind}", f"linear {kind}", 2) for kind in summary.labels),
+            *(Measure(f"knn/{kind}", f"k-NN {kind}", 2) for kind in summary.labels),
+        ),
+        "Equivariance, fresh head on the frozen encoder": _equivariance(summary, "probe"),
+        "Equivariance, the arm's own head": _equivariance(summary, "equivariance"),
+        "Training": (Measure(THROUGHPUT, "images/s", 0, ranked=False),),
+    }
+
+
+def _equivariance(summary: RunSummary, group: str) -> tuple[Measure, ...]:
+    """The measures of one kind of head: `equivariance` (the arm's own) or `probe`."""
+    chance = _chance(summary, group)
+    note = "" if chance is None else f" (chance {chance:.3f})"
     return (
-        *(Column(f"linear/{kind}", f"linear\n{kind} %", 2) for kind in kinds),
-        *(Column(f"knn/{kind}", f"k-NN\n{kind} %", 2) for kind in kinds),
-        Column(THROUGHPUT, "training\nimages/s", 0),
+        Measure(f"{group}/absolute", "Δcos", 3),
+        Measure(f"{group}/relative", "ratio of means", 2),
+        Measure(f"{group}/relative_median", "median ratio", 2),
+        Measure(f"{group}/retrieval_mrr", f"retrieval MRR{note}", 3),
     )
 
 
-def equivariance_columns(group: str) -> tuple[Column, ...]:
-    """The equivariance measures of one kind of head: `equivariance` (the arm's own) or `probe`."""
-    return (
-        Column(f"{group}/absolute", "absolute\nΔcos", 3),
-        Column(f"{group}/relative", "relative\nratio", 2),
-        Column(f"{group}/relative_median", "median\nratio", 2),
-        Column(f"{group}/retrieval_mrr", "retrieval\nMRR", 3),
-    )
+def _chance(summary: RunSummary, *groups: str) -> float | None:
+    """The retrieval MRR by chance of these kinds of head; None unless it is one for all."""
+    names = [f"{group}/retrieval_chance_mrr" for group in groups]
+    found = {row.metrics[name] for row in summary.rows for name in names if name in row.metrics}
+    return found.pop() if len(found) == 1 else None
 
 
-def grids(summary: RunSummary) -> tuple[Grid, ...]:
-    """The tables of a run, those left out for which nothing was measured."""
-    tables = (
-        ("Accuracy on the test split", accuracy_columns(summary.labels)),
-        ("Equivariance of the arm's own head, test split", equivariance_columns("equivariance")),
-        ("Equivariance of a fresh head, the probe, test split", equivariance_columns("probe")),
-    )
-    found = (_grid(summary, title, columns) for title, columns in tables)
-    return tuple(grid for grid in found if grid is not None)
-
-
-def _grid(summary: RunSummary, title: str, columns: tuple[Column, ...]) -> Grid | None:
-    """Lays out the rows and columns that have a number; None if there are none."""
+def lay_out(summary: RunSummary) -> Grid:
+    """The table of a run, without the columns, lines and sections that have no number."""
+    wanted = measures(summary)
+    metrics = {measure.metric for section in wanted.values() for measure in section}
     named = zip(summary.row_names, summary.rows, strict=True)
-    rows = [
-        (name, row.metrics) for name, row in named if any(c.metric in row.metrics for c in columns)
-    ]
-    present = [c for c in columns if any(c.metric in metrics for _, metrics in rows)]
-    if not present:
-        return None
-    texts = [
-        [f"{m[c.metric]:,.{c.decimals}f}" if c.metric in m else MISSING for c in present]
-        for _, m in rows
-    ]
-    best: set[tuple[int, int]] = set()
-    for k, column in enumerate(present):
-        values = {
-            number: m[column.metric] for number, (_, m) in enumerate(rows) if column.metric in m
-        }
-        # what looks the same is marked the same: ties are by the text that is shown
-        shown = texts[max(values, key=values.__getitem__)][k]
-        if len(values) > 1:
-            best |= {(number, k + 1) for number in values if texts[number][k] == shown}
+    columns = [(name, row.metrics) for name, row in named if metrics & row.metrics.keys()]
+    values = [column for _, column in columns]
+    sections = {
+        title: tuple(_line(m, values) for m in section if any(m.metric in v for v in values))
+        for title, section in wanted.items()
+    }
     return Grid(
-        title=title,
-        headers=("", *(column.header for column in present)),
-        cells=tuple((name, *row) for (name, _), row in zip(rows, texts, strict=True)),
-        best=frozenset(best),
-        untrained=sum(name in summary.row_names[: len(summary.baselines)] for name, _ in rows),
+        names=tuple(name for name, _ in columns),
+        sections={title: lines for title, lines in sections.items() if lines},
     )
+
+
+def _line(measure: Measure, columns: Sequence[Mapping[str, float]]) -> Line:
+    values = {k: c[measure.metric] for k, c in enumerate(columns) if measure.metric in c}
+    cells = tuple(
+        f"{values[k]:z,.{measure.decimals}f}" if k in values else MISSING
+        for k in range(len(columns))
+    )
+    best: frozenset[int] = frozenset()
+    if measure.ranked and len(values) > 1:
+        # what looks the same is marked the same: ties are by the text that is shown
+        shown = cells[max(values, key=values.__getitem__)]
+        best = frozenset(k for k in values if cells[k] == shown)
+    return Line(measure.label, cells, best)
 
 
 def caption(summary: RunSummary) -> str:
@@ -118,59 +135,117 @@ def caption(summary: RunSummary) -> str:
     word = "seed" if len(seeds) == 1 else "seeds"
     seeded = f"{word} {', '.join(map(str, seeds))}" if seeds else "no seed"
     parts = [summary.title, summary.data, seeded, "best in bold"]
-    chances = {
-        value
-        for row in summary.rows
-        for name, value in row.metrics.items()
-        if name.endswith("/retrieval_chance_mrr")
-    }
-    if len(chances) == 1:
-        parts.append(f"MRR by chance {chances.pop():.3f}")
+    chance = _chance(summary, "probe", "equivariance")
+    if chance is not None:
+        parts.append(f"MRR by chance {chance:.3f}")
     return " · ".join(parts)
 
 
+@dataclass(frozen=True)
+class FittedTable:
+    """A grid that rich draws in the first form that fits the console.
+
+    The measures are its rows; if that is too wide, its columns, the sections below each other;
+    if that is too wide, sections are continued below themselves. Numbers are whole in all of them.
+    """
+
+    grid: Grid
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = upright(self.grid)
+        for count in range(max(map(len, self.grid.sections.values())), 0, -1):
+            if table.__rich_measure__(console, options).minimum <= options.max_width:
+                break
+            table = turned(self.grid, count)
+        yield table
+
+
 def render(summary: RunSummary) -> Group:
-    """The tables for a rich console, the caption below the last."""
-    tables = []
-    for grid in grids(summary):
-        table = Table(title=grid.title, title_justify="left", title_style="bold", box=ROUNDED)
-        for k, header in enumerate(grid.headers):
-            # numbers are never cut or wrapped: half a number is a wrong number
-            table.add_column(Text(header), justify="right" if k else "left", no_wrap=k > 0)
-        for number, row in enumerate(grid.cells):
-            # Text, not markup: a name may hold square brackets
-            texts = (
-                Text(text, style="bold" if (number, k) in grid.best else "")
-                for k, text in enumerate(row)
-            )
-            table.add_row(*texts, end_section=number + 1 == grid.untrained)
-        tables.append(table)
+    """The table for a rich console, the caption below it."""
+    grid = lay_out(summary)
+    tables = [FittedTable(grid)] if grid.sections else []
     return Group(*tables, Text(caption(summary), style="dim"))
 
 
-def to_markdown(summary: RunSummary) -> str:
-    """The tables as GitHub Markdown, the caption below the last."""
-    parts = []
-    for grid in grids(summary):
-        headers = [_escaped(" ".join(header.split("\n"))) for header in grid.headers]
-        lines = [
-            f"**{grid.title}**",
-            "",
-            _line(headers),
-            _line([":--", *["--:"] * (len(headers) - 1)]),
+def upright(grid: Grid) -> Table:
+    """A row for each measure."""
+    blocks = [[[Text(), *(_header(name) for name in grid.names)]]]
+    for title, lines in grid.sections.items():
+        rows = [
+            [Text(line.label), *(_cell(line, k) for k in range(len(line.cells)))] for line in lines
         ]
-        for number, row in enumerate(grid.cells):
-            lines.append(
-                _line(
-                    f"**{text}**" if (number, k) in grid.best else _escaped(text)
-                    for k, text in enumerate(row)
-                )
-            )
-        parts.append("\n".join(lines))
-    return "\n\n".join([*parts, _escaped(caption(summary))]) + "\n"
+        blocks.append([[Text(title, "bold")], *rows])
+    return _table(blocks)
 
 
-def _line(cells: Iterable[str]) -> str:
+def turned(grid: Grid, count: int) -> Table:
+    """A column for each measure, at most `count` of them beside each other."""
+    blocks = []
+    for title, section in grid.sections.items():
+        for start in range(0, len(section), count):
+            lines = section[start : start + count]
+            rows = [
+                [Text(name), *(_cell(line, k) for line in lines)]
+                for k, name in enumerate(grid.names)
+                if any(line.cells[k] != MISSING for line in lines)
+            ]
+            header = [Text(title, "bold"), *(_header(line.label) for line in lines)]
+            blocks.append([header, *rows])
+    return _table(blocks)
+
+
+def _table(blocks: Sequence[Sequence[Sequence[Text]]]) -> Table:
+    """Blocks of rows, ruled off. The first column wraps; the others keep their width."""
+    rows = [row for block in blocks for row in block]
+    table = Table(show_header=False, box=ROUNDED)
+    table.add_column(min_width=LABEL)
+    for k in range(1, max(map(len, rows))):
+        lines = [line for row in rows if k < len(row) for line in row[k].plain.split("\n")]
+        # half a number is a wrong number
+        width = max(map(cell_len, lines))
+        table.add_column(justify="right", vertical="bottom", no_wrap=True, min_width=width)
+    for block in blocks:
+        for row in block:
+            table.add_row(*row)
+        table.add_section()
+    return table
+
+
+def _cell(line: Line, k: int) -> Text:
+    return Text(line.cells[k], "bold" if k in line.best else "")
+
+
+def _header(text: str) -> Text:
+    """A column's header on narrow lines, broken at spaces and in front of a `+`."""
+    pieces = re.split(r"(?<=[^+]\s)(?=\S)|(?<=[^\s+])(?=\+)", text)
+    width = max(HEADER, *(len(piece.rstrip()) for piece in pieces))
+    lines = [""]
+    for piece in pieces:
+        if len((lines[-1] + piece).rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    # Text, not markup: a name may hold square brackets
+    return Text("\n".join(line.rstrip() for line in lines), "bold")
+
+
+def to_markdown(summary: RunSummary) -> str:
+    """The table as GitHub Markdown, the caption below it."""
+    grid = lay_out(summary)
+    lines = []
+    if grid.sections:
+        lines.append(_row(["", *map(_escaped, grid.names)]))
+        lines.append(_row([":--", *["--:"] * len(grid.names)]))
+    for title, section in grid.sections.items():
+        lines.append(_row([f"**{title}**", *[""] * len(grid.names)]))
+        for line in section:
+            cells = (f"**{c}**" if k in line.best else c for k, c in enumerate(line.cells))
+            lines.append(_row([_escaped(line.label), *cells]))
+    if lines:
+        lines.append("")
+    return "\n".join([*lines, _escaped(caption(summary))]) + "\n"
+
+
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 

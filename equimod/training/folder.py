@@ -4,7 +4,7 @@ runs/<name>/
   run.yaml             every setting of every arm, resolved; `equimod train run.yaml` repeats it
   augmentations.yaml   the augmentation spec
   environment.json     command, versions, hardware, commit
-  summary.json         all numbers; summary.md the same as tables; overview.png as a picture
+  summary.json         all numbers; summary.md the same as a table; overview.png as a picture
   <arm>/last.safetensors, metrics.jsonl, tensorboard/
 """
 
@@ -37,7 +37,7 @@ class RunFolder:
         self.document = root / "run.yaml"
         self.environment = root / "environment.json"
         self.summary = root / "summary.json"
-        self.tables = root / "summary.md"
+        self.table = root / "summary.md"
         self.overview = root / "overview.png"
 
     def arm(self, name: str) -> Path:
@@ -54,7 +54,7 @@ class RunFolder:
         """Deletes what was trained: the arms' folders, and the results."""
         for name in run.arms:
             shutil.rmtree(self.arm(name), ignore_errors=True)
-        for path in (self.summary, self.tables, self.overview):
+        for path in (self.summary, self.table, self.overview):
             path.unlink(missing_ok=True)
 
     def working_folder(self) -> Path:

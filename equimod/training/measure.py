@@ -23,8 +23,7 @@ from equimod.evaluation import (
     probe,
 )
 from equimod.module import EquiMod
-from equimod.report import ArmResult
-from equimod.report.codes import ViewSamples
+from equimod.report import ArmResult, ViewSamples
 
 BATCH = 512
 

@@ -134,7 +134,7 @@ class Execution:
         )
         if self.main:
             write_summary(self.folder.summary, summary)
-            augspec.write_atomically(self.folder.tables, to_markdown(summary))
+            augspec.write_atomically(self.folder.table, to_markdown(summary))
             shared = self.run.shared
             samples = self._bench(shared).samples()
             write_overview(self.folder.overview, Overview(summary, samples))
