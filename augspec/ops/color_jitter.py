@@ -8,7 +8,8 @@ from pydantic import field_validator
 
 from augspec.encoding.codecs import Angle, Codec, Linear, Order
 from augspec.language.document import fault
-from augspec.language.values import Uniform, Value, Within
+from augspec.language.values import Uniform, Value
+from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from augspec.language.document import fault
-from augspec.language.values import Uniform, Value, Within
+from augspec.language.values import Uniform, Value
+from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from augspec.encoding.codecs import Linear, Log
-from augspec.language.values import LogUniform, Uniform, Value, Within
+from augspec.language.values import LogUniform, Uniform, Value
+from augspec.language.within import Within
 from augspec.ops.contract import (
     GeometricOp,
     Parameter,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from augspec.encoding.codecs import Bit, Linear
-from augspec.language.values import Constant, Value, Within
+from augspec.language.values import Constant, Value
+from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ import torch
 from scipy import stats
 
 from augspec import DocumentModel, SpecError, loads_model
-from augspec.language.values import Choice, Constant, LogUniform, Normal, Uniform, Value, Within
+from augspec.language.values import Choice, Constant, LogUniform, Normal, Uniform, Value
+from augspec.language.within import Within
 
 U = (torch.arange(20001, dtype=torch.float64) + 0.5) / 20001
 

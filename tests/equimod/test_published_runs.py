@@ -1,0 +1,93 @@
+"""The run documents that ship: they load, hold the published numbers, and take a step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import augspec
+from equimod.cli import specs
+from equimod.config import Run, load_run
+from equimod.lars import LARS
+from equimod.schedule import learning_rate
+from equimod.training.learner import Learner
+
+RUNS = sorted((specs() / "runs").glob("*.yaml"))
+
+
+def load(name: str) -> Run:
+    return load_run(specs() / "runs" / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda p: p.stem)
+def test_every_run_loads_and_is_named_as_its_file(path: Path) -> None:
+    run = load_run(path)
+    assert run.name == path.stem
+    methods = {arm.equimod is None for arm in run.arms.values()}
+    assert methods == {True, False}  # the method alone stands beside EquiMod
+
+
+@pytest.mark.parametrize(("name", "lr"), [("simclr-cifar10", 4.0), ("byol-cifar10", 2.0)])
+def test_the_published_cifar10_recipe(name: str, lr: float) -> None:
+    alone, joined = load(name).arms.values()
+    training, optimizer = alone.training, alone.training.optimizer
+    assert joined.model_dump(exclude={"equimod"}) == alone.model_dump(exclude={"equimod"})
+    assert (alone.encoder.name, alone.encoder.stem) == ("resnet18", "cifar")
+    assert (training.epochs, training.warmup_epochs, training.batch_size) == (800, 10, 512)
+    assert (optimizer.name, optimizer.lr, optimizer.momentum) == ("lars", lr, 0.9)
+    assert optimizer.weight_decay == 1e-6
+    equimod = joined.equimod
+    assert equimod is not None
+    assert (equimod.weight, equimod.temperature, equimod.negatives) == (1.0, 0.2, "all")
+    assert (equimod.hidden, equimod.dim, equimod.predictor) == (2048, 128, "affine")
+    linear = alone.evaluation.linear
+    assert linear is not None
+    assert (linear.epochs, linear.batch_size, linear.lr, linear.momentum) == (90, 256, 0.2, 0.9)
+    assert linear.nesterov and linear.weight_decay == 0
+    if name.startswith("simclr"):
+        assert (alone.method.temperature, alone.method.hidden, alone.method.dim) == (0.5, 2048, 128)
+    else:
+        assert (alone.method.hidden, alone.method.dim) == (4096, 256)
+        assert (alone.method.ema_start, alone.method.ema_end) == (0.996, 1.0)
+
+
+@pytest.mark.parametrize("name", ["simclr-cifar10", "byol-cifar10"])
+def test_the_published_recipe_takes_a_step(name: str) -> None:
+    """ResNet-18, the published heads and LARS, on a few random images."""
+    run = load(name)
+    config = run.arms[f"{name.removesuffix('-cifar10')}+equimod"]
+    pipeline = augspec.compile(run.spec, seed=config.seed)
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    batch = pipeline(images, ids=torch.arange(4), epoch=0)
+    learner = Learner.from_config(config, pipeline.layouts["first"].width)
+    optimizer = config.training.optimizer.build(learner)
+    assert isinstance(optimizer, LARS)
+    before = {k: v.clone() for k, v in learner.encoder.named_parameters()}
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(100, 1000, 50, config.training.optimizer.lr)
+    views = config.views.augmented
+    losses = learner(
+        batch.views["original"], [batch.views[v] for v in views], [batch.codes[v] for v in views]
+    )
+    losses["loss"].backward()
+    optimizer.step()
+    assert torch.isfinite(losses["loss"])
+    assert losses["loss"] == losses["invariance"] + losses["equivariance"]
+    moved = [k for k, v in learner.encoder.named_parameters() if not torch.equal(v, before[k])]
+    # residual branches begin at zero (zero_init_last), and their inner weights move a step later
+    assert "network.conv1.weight" in moved and len(moved) > len(before) / 2
+    assert all(torch.isfinite(v).all() for v in learner.state_dict().values())
+
+
+def test_imagenet_specs_render_photographs_of_any_size(photos: list[Path]) -> None:
+    from torchvision.io import ImageReadMode, decode_image
+
+    for name in ("simclr-imagenet", "byol-imagenet"):
+        pipeline = augspec.load_pipeline(specs() / "augmentations" / f"{name}.yaml")
+        for index, path in enumerate(photos[::60]):
+            photo = decode_image(str(path), ImageReadMode.RGB)[None]
+            batch = pipeline(photo, ids=torch.tensor([index]), epoch=0)
+            assert {tuple(v.shape) for v in batch.views.values()} == {(1, 3, 224, 224)}
+            assert all(torch.isfinite(v).all() for v in batch.views.values())
