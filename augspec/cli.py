@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -75,7 +76,7 @@ def ops(name: str | None = None) -> int:
     Args:
         name: the op to show.
     """
-    console = Console()
+    console = Console(markup=False)  # the documentation writes intervals in brackets
     if name is None:
         table = Table("op", "what it does", "parameters", box=None)
         for tag, op in OPS.items():
@@ -88,7 +89,8 @@ def ops(name: str | None = None) -> int:
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise SpecError(Diagnostic(None, f"unknown op {name!r}{hint} (ops: {', '.join(OPS)})"))
     op = OPS[name]
-    console.print(f"[bold]{name}[/bold]: {op.__doc__}\n")
+    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(op) or "").split("\n\n")]
+    console.print(f"{name}: " + "\n\n".join(paragraphs) + "\n")
     columns = Table("field", "default", "what it is", box=None)
     defaults = op().model_dump(mode="json")
     for field, info in op.model_fields.items():
@@ -138,5 +140,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = 2  # cyclopts has printed what is wrong
     except SpecError as error:
         print(error, file=sys.stderr)
+        status = 2
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
         status = 2
     sys.exit(status or 0)

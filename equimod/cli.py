@@ -76,5 +76,6 @@ def main(arguments: list[str] | None = None) -> None:
         print(error, file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         status = 130
     sys.exit(status or 0)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 import augspec
-from augspec import DocumentModel, Source, SpecError, fault
+from augspec import Diagnostic, DocumentModel, Source, SpecError, fault
 from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
@@ -143,8 +144,16 @@ class Run:
         return next(iter(self.arms.values()))
 
 
-SHARED = ("name", "augmentations", "views", "data")
-"""What arms may not differ in, so that their numbers stand beside each other."""
+SHARED = (
+    ("name",),
+    ("augmentations",),
+    ("views",),
+    ("data",),
+    ("training", "accelerator"),
+    ("training", "devices"),
+    ("training", "precision"),
+)
+"""What arms may not differ in: their numbers stand beside each other, from the same processes."""
 
 TAGGED = {("method",): "name", ("training", "optimizer"): "name", ("data",): "source"}
 """Where a field decides which other fields there are: another choice replaces, not merges."""
@@ -182,14 +191,21 @@ def _arms(source: Source) -> dict[str, RunConfig]:
     if not document.arms:
         name = document.method.name + ("" if document.equimod is None else "+equimod")
         return {name: augspec.validate(RunConfig, shared)}
-    arms = {}
+    arms: dict[str, RunConfig] = {}
+    wrong: list[Diagnostic] = []
     for name, changes in document.arms.items():
         own = augspec.subtree(source, ("arms", name)) if changes else None
-        arms[name] = augspec.validate(RunConfig, _laid_over(shared, own) if own else shared)
+        try:
+            arms[name] = augspec.validate(RunConfig, _laid_over(shared, own) if own else shared)
+        except SpecError as error:
+            wrong += error.diagnostics
+            continue
         for field in SHARED:
-            if getattr(arms[name], field) != getattr(document, field):
-                message = f"arms share {field!r}: set it once, outside the arms"
-                raise SpecError(source.diagnostic(("arms", name, field), message, key=True))
+            if reduce(getattr, field, arms[name]) != reduce(getattr, field, document):
+                message = f"arms share {'.'.join(field)!r}: set it once, outside the arms"
+                wrong.append(source.diagnostic(("arms", name, *field), message, key=True))
+    if wrong:
+        raise SpecError(*wrong)
     return arms
 
 
@@ -231,6 +247,10 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
         message = f"view {reference.name!r} draws {', '.join(reference.layout.ops)}, but the "
         message += "reference must be the same every time"
         raise SpecError(source.diagnostic(("views", "reference"), message))
+    if first is second or not first.layout.width:
+        what = "are one view" if first is second else "draw nothing"
+        message = f"{first.name!r} and {second.name!r} {what}: a method needs two random views"
+        raise SpecError(source.diagnostic(("views", "augmented"), message))
     if first.layout.hash != second.layout.hash:
         message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
         message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"

@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_alone = ContextVar("alone", default=False)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Within it this process computes as if it were the only one.
+
+    For what every process computes for itself from the same data, such as an evaluation: gathered,
+    each sample would meet copies of itself, and the numbers depend on how many processes there are.
+    """
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
 
 def rank() -> int:
-    """This process's rank; 0 where no process group is initialised."""
+    """This process's rank; 0 where no process group is initialised, or within `alone`."""
     return dist.get_rank() if _initialised() else 0
 
 
 def world_size() -> int:
-    """The number of processes; 1 where no process group is initialised."""
+    """The number of processes; 1 where no process group is initialised, or within `alone`."""
     return dist.get_world_size() if _initialised() else 1
 
 
@@ -41,7 +60,7 @@ def gather(x: Tensor) -> Tensor:
 
 
 def _initialised() -> bool:
-    return dist.is_available() and dist.is_initialized()
+    return not _alone.get() and dist.is_available() and dist.is_initialized()
 
 
 class _Gather(torch.autograd.Function):

@@ -63,13 +63,14 @@ class SpecError(ValueError):
     """What every mistake of a person in a document raises, all mistakes of the document at once.
 
     Attributes:
-        diagnostics: the mistakes, in the order of their places.
+        diagnostics: the mistakes, in the order of their places, each once: what is wrong under an
+            anchor is wrong again under each of its aliases.
     """
 
     diagnostics: tuple[Diagnostic, ...]
 
     def __init__(self, *diagnostics: Diagnostic) -> None:
-        self.diagnostics = tuple(sorted(diagnostics, key=_place))
+        self.diagnostics = tuple(sorted(dict.fromkeys(diagnostics), key=_place))
         super().__init__(*self.diagnostics)
 
     def __str__(self) -> str:

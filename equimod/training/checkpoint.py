@@ -21,6 +21,8 @@ from torch.optim import Optimizer
 
 import augspec
 
+CHECKPOINT = "last.safetensors"
+"""The one checkpoint in an arm's folder, replaced whenever a newer one is complete."""
 HEADER = "equimod"
 FORMAT = 1
 
@@ -55,7 +57,11 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     tensors = {name: t.detach().contiguous().cpu() for name, t in checkpoint.tensors.items()}
     header = {HEADER: json.dumps({"format": FORMAT, **checkpoint.header})}
-    augspec.write_atomically(path, save(tensors, header))
+    try:
+        augspec.write_atomically(path, save(tensors, header))
+    except OSError as error:
+        reason = f"cannot write the checkpoint: {error.strerror}"
+        raise OSError(error.errno, reason, str(path)) from error
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -94,8 +100,11 @@ def _header(file: Any, path: Path) -> dict[str, Any]:
     header = (file.metadata() or {}).get(HEADER)
     if header is None:
         raise CheckpointError(f"{path} holds weights, but is no checkpoint of a run")
-    content: dict[str, Any] = json.loads(header)
-    if content.pop("format") != FORMAT:
+    try:
+        content = json.loads(header)
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"checkpoint {path} is damaged: its header: {error}") from None
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise CheckpointError(f"{path} has another format than this version reads ({FORMAT})")
     return content
 
@@ -128,6 +137,18 @@ def restore_optimizer(
 def learner_tensors(module: torch.nn.Module) -> dict[str, Tensor]:
     """A module's whole state: weights, batch statistics, target networks."""
     return {f"learner.{name}": tensor for name, tensor in module.state_dict().items()}
+
+
+def restore_learner(module: torch.nn.Module, checkpoint: Checkpoint, path: Path) -> None:
+    """Puts back what `learner_tensors` gave.
+
+    Raises:
+        CheckpointError: the modules have other weights, as those of another version may.
+    """
+    try:
+        module.load_state_dict(checkpoint.part("learner"))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} holds the weights of other modules: {error}") from None
 
 
 def differences(mine: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:

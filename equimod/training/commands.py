@@ -11,8 +11,10 @@ from rich.console import Console
 from augspec import LayoutMismatchError
 from equimod.config import Run, load_run
 from equimod.data import DataError
+from equimod.distributed import rank
 from equimod.training.allocator import keep_freed_memory
 from equimod.training.checkpoint import CheckpointError
+from equimod.training.devices import DeviceError
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.run import Execution
@@ -33,13 +35,10 @@ def train_run(run: Run, root: Path, restart: bool) -> int:
     """
     folder = RunFolder(root)
 
-    def work(console: Console, stop: StopFlag) -> None:
-        if restart:
-            folder.clear(run)
-        console.print(f"run     {run.name}: {', '.join(run.arms)}")
-        Execution(run, folder, Path.cwd(), console, stop).execute()
+    def work(console: Console) -> None:
+        Execution(run, folder, Path.cwd(), console).execute(StopFlag(), restart=restart)
 
-    return _guarded(work)
+    return _guarded(work, "the same command, without --restart," if restart else "the same command")
 
 
 def evaluate_run(root: Path, overrides: Sequence[str]) -> int:
@@ -60,23 +59,32 @@ def evaluate_run(root: Path, overrides: Sequence[str]) -> int:
             return _mistake(f"eval cannot change {assignment!r}: only evaluation.* and data.*")
     run = load_run(folder.document, overrides)
 
-    def work(console: Console, stop: StopFlag) -> None:
-        Execution(run, folder, folder.working_folder(), console, stop).evaluate()
+    def work(console: Console) -> None:
+        Execution(run, folder, folder.working_folder(), console).evaluate()
 
-    return _guarded(work)
+    return _guarded(work, "the same command")
 
 
-def _guarded(work: Callable[[Console, StopFlag], None]) -> int:
+TOGETHER = (InterruptedRunError, FloatingPointError)
+"""What ends all processes after the same step."""
+
+MENDABLE = (CheckpointError, DataError, DeviceError, LayoutMismatchError, OSError)
+"""What else is no bug, but for the user to mend."""
+
+
+def _guarded(work: Callable[[Console], None], again: str) -> int:
     """Runs `work` and turns what a user can mend into one message and an exit status."""
     keep_freed_memory()
-    stop = StopFlag()
     try:
-        with stop.listening():
-            work(Console(), stop)
-    except InterruptedRunError as interruption:
-        print(f"{interruption}; the same command goes on from there", file=sys.stderr)
+        work(Console())
+    except TOGETHER as error:
+        if rank():
+            return 0  # the first process speaks; Lightning kills it if another one fails before
+        if not isinstance(error, InterruptedRunError):
+            return _mistake(str(error))
+        print(f"{error}; {again} goes on from there", file=sys.stderr)
         return INTERRUPTED
-    except (CheckpointError, DataError, LayoutMismatchError, FloatingPointError) as error:
+    except MENDABLE as error:
         return _mistake(str(error))
     return 0
 

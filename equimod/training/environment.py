@@ -43,12 +43,14 @@ def _processor() -> str:
 def _commit() -> str | None:
     """The commit of the code, with `+` where files differ from it; None outside a checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]
+    # installed into a folder of somebody's own checkout, the code is not what that commit holds
+    tracked = ("ls-files", "--error-unmatch", Path(__file__).name)
     try:
-        head, state = (
+        _, head, state = (
             subprocess.run(
                 [*git, *words], capture_output=True, text=True, check=True
             ).stdout.strip()
-            for words in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+            for words in (tracked, ("rev-parse", "HEAD"), ("status", "--porcelain"))
         )
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -19,7 +19,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from augspec import write_atomically
-from equimod.config import SHARED, Run
+from equimod.config import Run
+from equimod.data import DataError
 from equimod.training.environment import describe_environment
 
 SPEC = "augmentations.yaml"
@@ -46,9 +47,13 @@ class RunFolder:
 
     def record(self, run: Run) -> None:
         """Writes the run's documents, complete and resolved, and what it runs on."""
+        self.record_settings(run)
+        write_atomically(self.environment, json.dumps(describe_environment(), indent=2) + "\n")
+
+    def record_settings(self, run: Run) -> None:
+        """Writes the run's documents, complete and resolved."""
         write_atomically(self.root / SPEC, to_yaml(run.spec.document()))
         write_atomically(self.document, to_yaml(resolved(run)))
-        write_atomically(self.environment, json.dumps(describe_environment(), indent=2) + "\n")
 
     def clear(self, run: Run) -> None:
         """Deletes what was trained: the arms' folders, and the results."""
@@ -58,9 +63,17 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def working_folder(self) -> Path:
-        """The folder in which the run was started: where relative data paths begin."""
-        recorded = json.loads(self.environment.read_text(encoding="utf-8"))
-        return Path(recorded["folder"])
+        """The folder in which the run was started: where relative data paths begin.
+
+        Raises:
+            DataError: the record of it is missing or damaged.
+        """
+        try:
+            recorded = json.loads(self.environment.read_text(encoding="utf-8"))
+            return Path(recorded["folder"])
+        except (OSError, ValueError, TypeError, KeyError):
+            what = "which says in which folder the run was started, is missing or damaged"
+            raise DataError(f"{self.environment}, {what}") from None
 
 
 def resolved(run: Run) -> dict[str, Any]:
@@ -68,7 +81,7 @@ def resolved(run: Run) -> dict[str, Any]:
     arms = {name: config.model_dump(mode="json") for name, config in run.arms.items()}
     shared = next(iter(arms.values())) | {"augmentations": SPEC}
     differing = {
-        name: {k: v for k, v in arm.items() if k not in SHARED and v != shared[k]}
+        name: {k: v for k, v in arm.items() if k != "augmentations" and v != shared[k]}
         for name, arm in arms.items()
     }
     return shared | {"arms": differing}

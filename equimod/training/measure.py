@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from augspec import Pipeline
 from equimod.config import EvaluationConfig
-from equimod.data import Batch, CorruptReport, ImageData, batches
+from equimod.data import Batch, CorruptReport, DataError, ImageData, batches
 from equimod.evaluation import (
     Embedder,
     evaluate_head,
@@ -41,7 +41,7 @@ class Bench:
         config: what is measured.
         seed: of the classifiers and the probe.
         device: where encoders live.
-        corrupt: collects the images that could not be read.
+        corrupt: collects the images of each split that could not be read.
     """
 
     train: ImageData
@@ -52,7 +52,29 @@ class Bench:
     config: EvaluationConfig
     seed: int
     device: torch.device
-    corrupt: CorruptReport
+    corrupt: Mapping[str, CorruptReport]
+
+    def check(self) -> None:
+        """Checks, before anything is computed, that the data suffice for what is asked for.
+
+        Raises:
+            DataError: they do not.
+        """
+        probe, linear = self.config.probe, self.config.linear
+        if probe is not None:
+            rendered = min(probe.images, len(self.train)) * probe.renderings
+            if rendered < probe.batch_size:
+                raise DataError(
+                    f"evaluation.probe.batch_size is {probe.batch_size}, but the probe has only "
+                    f"{rendered} rendered training images: lower it, or set evaluation.probe=null"
+                )
+        for kind in self._labelled(self.train.labels, self.test.labels) if linear else ():
+            labels = self.train.labels[:, kind]
+            if len(labels[labels >= 0].unique()) < 2:
+                raise DataError(
+                    f"all training images have the same {self.train.label_names[kind]}, which a "
+                    "linear classifier cannot learn: set evaluation.linear=null"
+                )
 
     def encoder(
         self, name: str, encoder: nn.Module, tell: Callable[[str], None] = lambda _: None
@@ -72,7 +94,7 @@ class Bench:
             metrics |= self._knn(train, test)
         if self.config.linear is not None:
             tell("linear evaluation")
-            kinds = self._labelled(train, test)
+            kinds = self._labelled(train[1], test[1])
             names = [self.train.label_names[k] for k in kinds]
             found = linear_accuracies(
                 (train[0], train[1][:, kinds]),
@@ -141,7 +163,7 @@ class Bench:
             epoch=0,
             shuffle=False,
             drop_last=False,
-            report=self.corrupt,
+            report=self.corrupt[data.split],
         )
 
     def _features(self, encoder: nn.Module, data: ImageData) -> tuple[Tensor, Tensor]:
@@ -149,12 +171,17 @@ class Bench:
             view: Tensor = self.pipeline.apply(images, {self.reference: {}})[self.reference]
             return view
 
-        return extract(encoder, self._batches(data), reference, self.device)
+        features, labels = extract(encoder, self._batches(data), reference, self.device)
+        if not features.isfinite().all():
+            raise FloatingPointError(
+                f"the encoder's features of the {data.split} split are not finite: it has diverged"
+            )
+        return features, labels
 
-    def _labelled(self, *splits: tuple[Tensor, Tensor]) -> list[int]:
-        """The kinds of label that every split has."""
+    def _labelled(self, *labels: Tensor) -> list[int]:
+        """The kinds of label that every split, given by its labels `(N, L)`, has."""
         kinds = range(len(self.train.label_names))
-        return [k for k in kinds if all((labels[:, k] >= 0).any() for _, labels in splits)]
+        return [k for k in kinds if all((known[:, k] >= 0).any() for known in labels)]
 
     def _knn(self, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> dict[str, float]:
         settings = self.config.knn
@@ -169,7 +196,7 @@ class Bench:
                 k=settings.k,
                 temperature=settings.temperature,
             )
-            for kind in self._labelled(train, test)
+            for kind in self._labelled(train[1], test[1])
         }
 
     def _probe(self, encoder: nn.Module) -> dict[str, float]:

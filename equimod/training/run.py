@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from lightning_fabric import Fabric
 from rich.console import Console
 
 import augspec
 from equimod.config import Run, RunConfig
-from equimod.data import CorruptReport, ImageData
+from equimod.data import CorruptReport, DataError, ImageData
+from equimod.data.base import CHANNELS
+from equimod.distributed import alone
 from equimod.report import (
     ArmResult,
     Overview,
@@ -20,13 +24,17 @@ from equimod.report import (
     write_summary,
 )
 from equimod.report.results import THROUGHPUT
+from equimod.training.devices import make_fabric
 from equimod.training.folder import RunFolder
-from equimod.training.interrupt import StopFlag
+from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.learner import Learner
 from equimod.training.measure import Bench
 from equimod.training.metrics import read_metrics
 from equimod.training.progress import ArmProgress
-from equimod.training.trainer import Trainer, make_fabric, trained_learner
+from equimod.training.trained import trained_learner
+from equimod.training.trainer import Trainer
+
+T = TypeVar("T")
 
 
 class Execution:
@@ -37,76 +45,127 @@ class Execution:
         folder: where everything goes.
         base_dir: where relative data paths begin.
         console: where a person reads.
-        stop: asks for a stop after the current step.
+
+    Raises:
+        DataError: the data cannot be read.
+        DeviceError: there are fewer devices than the run asks for.
     """
 
-    def __init__(
-        self, run: Run, folder: RunFolder, base_dir: Path, console: Console, stop: StopFlag
-    ) -> None:
-        self.run, self.folder, self.console, self.stop = run, folder, console, stop
+    def __init__(self, run: Run, folder: RunFolder, base_dir: Path, console: Console) -> None:
+        self.run, self.folder, self.console = run, folder, console
         self.fabric: Fabric = make_fabric(run.shared)
         self.fabric.launch()
         self.main = self.fabric.is_global_zero
         self.console.quiet = not self.main
+        self._say(f"run     {run.name}: {', '.join(run.arms)}")
         self.train, self.test = self._data(base_dir)
-        self.corrupt = CorruptReport()
+        self.corrupt = {"train": CorruptReport(), "test": CorruptReport()}
+
+    def _say(self, line: str, style: str | None = None) -> None:
+        """Prints what may hold names of files: unbroken, and without reading it as markup."""
+        self.console.print(line, style=style, markup=False, soft_wrap=True)
+
+    def _first(self, work: Callable[[], T]) -> T | None:
+        """Runs `work` on the first process alone, whose failure ends the others quietly.
+
+        Raises:
+            InterruptedRunError: on the others, where it failed on the first.
+        """
+        result, problem = None, None
+        if self.main:
+            try:
+                result = work()
+            except Exception as error:
+                problem = error
+        failed = self.fabric.broadcast(problem is not None)
+        if problem is not None:
+            raise problem
+        if failed:
+            raise InterruptedRunError("the first process has failed")
+        return result
 
     def _data(self, base_dir: Path) -> tuple[ImageData, ImageData]:
         """Both splits; the first process alone downloads what is missing."""
         config = self.run.shared.data
-        if not self.main:
-            self.fabric.barrier()
-        with self.console.status("reading the data"):
-            train, test = config.build("train", base_dir), config.build("test", base_dir)
-        if self.main:
-            self.fabric.barrier()
-        self.console.print(f"data    {train.describe()}; {len(test):,} for test")
+
+        def build() -> tuple[ImageData, ImageData]:
+            with self.console.status("reading the data"):
+                return config.build("train", base_dir), config.build("test", base_dir)
+
+        train, test = self._first(build) or build()
+        self._say(f"data    {train.describe()}; {len(test):,} for test")
         return train, test
 
-    def execute(self) -> RunSummary:
+    def execute(self, stop: StopFlag, *, restart: bool = False) -> RunSummary:
         """Trains and measures every arm.
+
+        Args:
+            stop: listens for signals while an arm is trained, and asks for a stop after a step.
+            restart: delete what was trained before.
 
         Raises:
             InterruptedRunError: a stop was asked for; the same call continues.
             CheckpointError: an arm's checkpoint is damaged or of another run.
-            DataError: the data cannot be read, or do not fit the run.
+            DataError: the data do not fit the run.
+            FloatingPointError: a training has diverged.
         """
-        for name, config in self.run.arms.items():
-            Trainer.check(config, self.run.spec, self.train, self.folder.arm(name))
-        if self.main:
-            self.folder.record(self.run)
+        self._first(lambda: self._prepare(restart))
         arms = {}
         for name, config in self.run.arms.items():
-            arms[name] = self._trained(name, config)
+            arms[name] = self._trained(name, config, stop)
         return self._report(arms)
+
+    def _prepare(self, restart: bool) -> None:
+        """Checks that all arms can be trained and measured before the first one starts."""
+        self._check_images()
+        for name, config in self.run.arms.items():
+            self._bench(config).check()
+            folder = None if restart else self.folder.arm(name)
+            Trainer.check(config, self.run.spec, self.train, folder)
+        if restart:
+            self.folder.clear(self.run)
+        self.folder.record(self.run)
+
+    def _check_images(self) -> None:
+        """That the images are those that the spec speaks of."""
+        spec, size = self.run.spec, self.train.image_size
+        if spec.input_size not in (None, size):
+            theirs, ours = ("x".join(map(str, s)) for s in (spec.input_size or (), size))
+            message = f"the augmentation spec is for images of {theirs} (image.size), the data have"
+            raise DataError(f"{message} {ours}: {self.train.describe()}")
+        if spec.image.channels != CHANNELS:
+            message = f"the augmentation spec is for images of {spec.image.channels} channel"
+            raise DataError(f"{message} (image.channels), and all data are read as RGB")
 
     def evaluate(self) -> RunSummary:
         """Measures every arm from its checkpoint, without training.
 
         Raises:
-            CheckpointError: an arm has no checkpoint, or a damaged one.
+            CheckpointError: an arm has no checkpoint, or a damaged or unfinished one.
+            DataError: the data do not fit what is asked for.
         """
-        arms = {
-            name: trained_learner(config, self.run.spec, self.folder.arm(name), self.fabric)
-            for name, config in self.run.arms.items()
-        }
+        arms = {}
+        for name, config in self.run.arms.items():
+            self._bench(config).check()
+            folder, device = self.folder.arm(name), self.fabric.device
+            arms[name] = trained_learner(config, self.run.spec, self.train, folder, device)
         return self._report(arms)
 
-    def _trained(self, name: str, config: RunConfig) -> tuple[Learner, float]:
+    def _trained(self, name: str, config: RunConfig, stop: StopFlag) -> tuple[Learner, float]:
         bench = self._bench(config)
-        with ArmProgress(self.console, name) as progress:
+        with stop.listening(), ArmProgress(self.console, name) as progress:
             trainer = Trainer(
                 config,
                 self.run.spec,
                 self.train,
                 self.folder.arm(name),
                 self.fabric,
-                self.stop,
+                stop,
                 progress=progress.update,
                 validate=lambda learner: bench.knn(learner.encoder),
             )
             learner = trainer.run()
-        self.corrupt.errors.update(trainer.corrupt.errors)
+        self.corrupt["train"].errors.update(trainer.corrupt.errors)
         return learner, trainer.images_per_second
 
     def _bench(self, config: RunConfig) -> Bench:
@@ -124,24 +183,26 @@ class Execution:
 
     def _report(self, arms: dict[str, tuple[Learner, float]]) -> RunSummary:
         """Measures everything, writes the results and prints the table."""
-        # every process computes the same; the probe's loss would wait for processes left out
-        summary = RunSummary(
-            title=self.run.name,
-            data=f"{self.train.describe()}; {len(self.test):,} for test",
-            labels=self.train.label_names,
-            baselines=self._baselines(),
-            arms=tuple(self._measured(name, *trained) for name, trained in arms.items()),
-        )
+        with alone():  # every process computes the same
+            summary = RunSummary(
+                title=self.run.name,
+                data=f"{self.train.describe()}; {len(self.test):,} for test",
+                labels=self.train.label_names,
+                baselines=self._baselines(),
+                arms=tuple(self._measured(name, *trained) for name, trained in arms.items()),
+            )
         if self.main:
+            self.folder.record_settings(self.run)
             write_summary(self.folder.summary, summary)
             augspec.write_atomically(self.folder.table, to_markdown(summary))
             shared = self.run.shared
             samples = self._bench(shared).samples()
             write_overview(self.folder.overview, Overview(summary, samples))
         self.console.print(render(summary))
-        if self.corrupt:
-            self.console.print(f"[yellow]{self.corrupt.describe()}[/yellow]")
-        self.console.print(f"results in {self.folder.root} (look at {self.folder.overview.name})")
+        for split, report in self.corrupt.items():
+            if report:
+                self._say(f"{split} split: {report.describe()}", "yellow")
+        self._say(f"results in {self.folder.root} (look at {self.folder.overview.name})")
         return summary
 
     def _baselines(self) -> tuple[ArmResult, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,45 +13,35 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 import augspec
-from augspec import Layout, Plan, Spec
+from augspec import Spec
 from equimod.config import RunConfig
 from equimod.data import Batch, CorruptReport, ImageData, batches, number_of_batches
 from equimod.schedule import learning_rate
 from equimod.training.checkpoint import (
+    CHECKPOINT,
     Checkpoint,
-    CheckpointError,
-    differences,
     learner_tensors,
     load_checkpoint,
     load_header,
     optimizer_state,
+    restore_learner,
     restore_optimizer,
     save_checkpoint,
 )
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
+from equimod.training.origin import code_layout, origin, require_same_origin
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
 
-CHECKPOINT = "last.safetensors"
+REMEDY = "try a lower learning rate or a longer warm-up"
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Told after each step: steps done, steps in all, the values shown beside the bar."""
 
 Validate = Callable[[Learner], dict[str, float]]
 """Measures the encoder during training."""
-
-
-def make_fabric(config: RunConfig) -> Fabric:
-    """Devices, precision and processes of a run."""
-    training = config.training
-    return Fabric(
-        accelerator=training.accelerator,
-        devices=training.devices,
-        precision=PRECISIONS[training.precision],
-    )
 
 
 class Trainer:
@@ -96,8 +87,8 @@ class Trainer:
         self.warmup_steps = round(training.warmup_epochs * self.epoch_steps)
 
         self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
-        self.layout = _code_layout(self.pipeline.plan, config)
-        self.learner = Learner.from_config(config, self.layout.width)
+        code_dim = code_layout(self.pipeline.plan, config).width
+        self.learner = Learner.from_config(config, code_dim)
         if fabric.world_size > 1 and training.sync_batch_norm and fabric.device.type == "cuda":
             self.learner = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.learner)
         self.optimizer = training.optimizer.build(self.learner)
@@ -110,8 +101,14 @@ class Trainer:
             self._restore(load_checkpoint(self.checkpoint_path))
 
     @staticmethod
-    def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path) -> None:
+    def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path | None) -> None:
         """Checks, before anything is computed, that an arm can start or go on.
+
+        Args:
+            config: of the arm.
+            spec: the augmentations.
+            data: the training images.
+            folder: of the arm; None where it starts anew.
 
         Raises:
             CheckpointError: the checkpoint in `folder` is damaged or of another run.
@@ -119,9 +116,9 @@ class Trainer:
             DataError: the batch does not fit the data.
         """
         number_of_batches(data, config.training.batch_size)
-        path = folder / CHECKPOINT
-        if path.is_file():
-            _require_same_run(load_header(path), config, augspec.make_plan(spec), data, path)
+        path = folder / CHECKPOINT if folder is not None else None
+        if path is not None and path.is_file():
+            require_same_origin(load_header(path), config, augspec.make_plan(spec), data, path)
 
     @property
     def checkpoint_path(self) -> Path:
@@ -130,7 +127,7 @@ class Trainer:
 
     @property
     def images_per_second(self) -> float:
-        """Source images per second over all steps so far, on all devices together."""
+        """Source images per second, on all devices together, the wait for images included."""
         return self.step * self.config.training.batch_size / self.seconds if self.seconds else 0.0
 
     def run(self) -> Learner:
@@ -141,30 +138,49 @@ class Trainer:
 
         Raises:
             InterruptedRunError: a stop was asked for; the state is saved.
+            FloatingPointError: the training has diverged; an older checkpoint stays.
         """
+        if not self.total_steps:
+            self.save()
         if self.step >= self.total_steps:
             return self.learner
-        log = MetricsLog(self.folder, self.step) if self.fabric.is_global_zero else None
-        saved = time.monotonic()
+        log = None
+        if self.fabric.is_global_zero:
+            log = MetricsLog(self.folder, self.step)
+            self._remove_leftovers()
         try:
-            while self.step < self.total_steps:
-                epoch, done = divmod(self.step, self.epoch_steps)
-                for batch in self._batches(epoch, done):
-                    self._train_step(batch, epoch, log)
-                    if self.step % self.epoch_steps == 0:
-                        self._end_epoch(epoch, log)
-                    minutes = (time.monotonic() - saved) / 60
-                    overdue = minutes > self.config.training.checkpoint_minutes
-                    if self._agreed(overdue or bool(self.stop)):
-                        self.save()
-                        saved = time.monotonic()
-                        if self._agreed(bool(self.stop)):
-                            raise InterruptedRunError(f"stopped after step {self.step}")
-            self.save()
+            self._loop(log)
         finally:
             if log is not None:
                 log.close()
         return self.learner
+
+    def _loop(self, log: MetricsLog | None) -> None:
+        saved = time.monotonic()
+        while self.step < self.total_steps:
+            epoch, done = divmod(self.step, self.epoch_steps)
+            began = time.perf_counter()
+            for batch in self._batches(epoch, done):
+                self._train_step(batch, epoch, log, began)
+                if self.step % self.epoch_steps == 0:
+                    self._end_epoch(epoch, log)
+                overdue = time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes
+                if self._agreed(overdue or bool(self.stop)):
+                    self.save()
+                    saved = time.monotonic()
+                    self._stop_if_asked()
+                began = time.perf_counter()
+        self.save()
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self._agreed(bool(self.stop)):
+            raise InterruptedRunError(f"stopped after step {self.step} of {self.total_steps}")
+
+    def _remove_leftovers(self) -> None:
+        """Deletes what a run that was killed while it wrote a checkpoint had written of it."""
+        for path in self.folder.glob(f".{CHECKPOINT}.*.tmp"):
+            path.unlink(missing_ok=True)
 
     def _batches(self, epoch: int, done: int) -> Any:
         training = self.config.training
@@ -181,8 +197,7 @@ class Trainer:
             report=self.corrupt,
         )
 
-    def _train_step(self, batch: Batch, epoch: int, log: MetricsLog | None) -> None:
-        began = time.perf_counter()
+    def _train_step(self, batch: Batch, epoch: int, log: MetricsLog | None, began: float) -> None:
         rate = self._set_learning_rate()
         losses = self._losses(batch, epoch)
         self.stepper.zero_grad()
@@ -190,12 +205,11 @@ class Trainer:
         self.stepper.step()
         self.step += 1
         self.learner.method.after_step(self.step / self.total_steps)
-        values = {f"loss/{LOSSES[name]}": loss.item() for name, loss in losses.items()}
-        self.seconds += time.perf_counter() - began  # `item` has waited for the device
-        if not all(map(torch.isfinite, losses.values())):
+        values = self._means(losses)
+        self.seconds += time.perf_counter() - began  # `_means` has waited for the device
+        if not all(map(math.isfinite, values.values())):
             raise FloatingPointError(
-                f"the loss is {values['loss/total']} at step {self.step}: "
-                "try a lower learning rate or a longer warm-up"
+                f"the loss is {values['loss/total']} at step {self.step}: {REMEDY}"
             )
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
@@ -204,6 +218,14 @@ class Trainer:
         if self.progress is not None:
             speed = {"images/s": self.images_per_second}
             self.progress(self.step, self.total_steps, values | speed)
+
+    def _means(self, losses: dict[str, Tensor]) -> dict[str, float]:
+        """The losses of the whole batch; each process has computed those of its own rows."""
+        stacked = torch.stack([*losses.values()]).detach()
+        if self.fabric.world_size > 1:
+            stacked = self.fabric.all_reduce(stacked, reduce_op="mean")
+        names = [f"loss/{LOSSES[name]}" for name in losses]
+        return dict(zip(names, stacked.tolist(), strict=True))
 
     def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         images, views = self.fabric.to_device(batch.images), self.config.views
@@ -244,11 +266,19 @@ class Trainer:
         """Whether any process wants it, so that all do it after the same step."""
         if self.fabric.world_size == 1:
             return mine
-        wishes = self.fabric.all_reduce(torch.tensor(float(mine)), reduce_op="sum")
+        wish = torch.tensor(float(mine), device=self.fabric.device)
+        wishes = self.fabric.all_reduce(wish, reduce_op="sum")
         return bool(wishes > 0)
 
     def save(self) -> None:
-        """Writes the checkpoint; every process must call it, and the first writes."""
+        """Writes the checkpoint; every process must call it, and the first writes.
+
+        Raises:
+            FloatingPointError: weights are not finite; an older checkpoint stays.
+        """
+        # the last loss was finite, but came before the last update
+        if not torch.stack([p.isfinite().all() for p in self.learner.parameters()]).all():
+            raise FloatingPointError(f"the weights are not finite at step {self.step}: {REMEDY}")
         if self.fabric.is_global_zero:
             tensors, settings = optimizer_state(self.optimizer)
             named = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
@@ -257,10 +287,7 @@ class Trainer:
                 "seconds": self.seconds,
                 "sums": self.sums,
                 "optimizer": settings,
-                "config": _decisive(self.config),
-                "data": self.data.fingerprint,
-                "plan": self.pipeline.plan.hash,
-                "layout": self.layout.document(),
+                **origin(self.config, self.pipeline.plan, self.data),
             }
             named |= learner_tensors(self.learner)
             save_checkpoint(self.checkpoint_path, Checkpoint(named, header))
@@ -269,67 +296,7 @@ class Trainer:
     def _restore(self, checkpoint: Checkpoint) -> None:
         """Continues from a checkpoint, if it is one of this very run."""
         header, plan = checkpoint.header, self.pipeline.plan
-        _require_same_run(header, self.config, plan, self.data, self.checkpoint_path)
-        self.learner.load_state_dict(checkpoint.part("learner"))
+        require_same_origin(header, self.config, plan, self.data, self.checkpoint_path)
+        restore_learner(self.learner, checkpoint, self.checkpoint_path)
         restore_optimizer(self.optimizer, checkpoint.part("optimizer"), header["optimizer"])
         self.step, self.seconds, self.sums = header["step"], header["seconds"], header["sums"]
-
-
-def trained_learner(
-    config: RunConfig, spec: Spec, folder: Path, fabric: Fabric
-) -> tuple[Learner, float]:
-    """Reads a trained arm back.
-
-    Returns:
-        Its modules, on the device, and the images per second of its training.
-
-    Raises:
-        CheckpointError: there is no checkpoint in `folder`, or a damaged one.
-        LayoutMismatchError: it was trained on codes of another layout.
-    """
-    path = folder / CHECKPOINT
-    checkpoint = load_checkpoint(path)
-    layout = _code_layout(augspec.make_plan(spec), config)
-    _require_layout(layout, checkpoint.header, path)
-    learner = Learner.from_config(config, layout.width)
-    learner.load_state_dict(checkpoint.part("learner"))
-    header = checkpoint.header
-    speed = header["step"] * config.training.batch_size / max(header["seconds"], 1e-9)
-    return learner.to(fabric.device), speed
-
-
-def _code_layout(plan: Plan, config: RunConfig) -> Layout:
-    """The layout of the codes that the predictor reads."""
-    return next(v.layout for v in plan.views if v.name == config.views.augmented[0])
-
-
-def _require_layout(layout: Layout, header: dict[str, Any], path: Path) -> None:
-    theirs = Layout.from_document(layout.view, header["layout"])
-    layout.require(theirs, f"checkpoint {path}")
-
-
-def _require_same_run(
-    header: dict[str, Any], config: RunConfig, plan: Plan, data: ImageData, path: Path
-) -> None:
-    """That a checkpoint was written by a run that decides the same weights."""
-    _require_layout(_code_layout(plan, config), header, path)
-    changed = differences(_decisive(config), header["config"])
-    if header["plan"] != plan.hash:
-        changed.append("the augmentation spec")
-    if header["data"] != data.fingerprint:
-        changed.append("the data")
-    if changed:
-        listed = "\n  ".join(changed)
-        raise CheckpointError(f"{path} was written by a run that differs in:\n  {listed}")
-
-
-def _decisive(config: RunConfig) -> dict[str, Any]:
-    """The part of a config that decides the weights: what is measured afterwards does not."""
-    plain: dict[str, Any] = config.model_dump(mode="json")
-    # the data and the augmentations are compared by what they are, not by where they lie
-    for field in ("name", "description", "evaluation", "augmentations", "data"):
-        plain.pop(field)
-    for field in ("accelerator", "workers", "on_corrupt", "checkpoint_minutes", "log_every"):
-        plain["training"].pop(field)
-    plain["training"].pop("evaluate_every")
-    return plain

@@ -1,0 +1,81 @@
+"""Where a checkpoint comes from: whether it was written by a run that decides the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from augspec import Layout, Plan
+from equimod.config import RunConfig
+from equimod.data import ImageData
+from equimod.training.checkpoint import CheckpointError, differences
+
+INDIFFERENT = ("name", "description", "evaluation", "augmentations", "data")
+"""Fields of a run that leave the weights alone; data and augmentations are compared by what they
+are, not by where they lie."""
+
+INDIFFERENT_TRAINING = (
+    "accelerator",
+    "workers",
+    "on_corrupt",
+    "checkpoint_minutes",
+    "log_every",
+    "evaluate_every",
+)
+"""The same of the fields in `training`."""
+
+
+def code_layout(plan: Plan, config: RunConfig) -> Layout:
+    """The layout of the codes that the predictor reads."""
+    return next(v.layout for v in plan.views if v.name == config.views.augmented[0])
+
+
+def origin(config: RunConfig, plan: Plan, data: ImageData) -> dict[str, Any]:
+    """What a checkpoint's header says of the run that wrote it."""
+    return {
+        "config": _decisive(config),
+        "data": data.fingerprint,
+        "plan": plan.hash,
+        "layout": code_layout(plan, config).document(),
+    }
+
+
+def require_same_origin(
+    header: dict[str, Any], config: RunConfig, plan: Plan, data: ImageData, path: Path
+) -> None:
+    """Checks that a checkpoint was written by a run that decides the same weights.
+
+    Args:
+        header: of the checkpoint.
+        config: of the arm that wants to use it.
+        plan: of its augmentations.
+        data: its training images.
+        path: of the checkpoint, for the message.
+
+    Raises:
+        LayoutMismatchError: the checkpoint was trained on codes of another layout.
+        CheckpointError: it comes from another run otherwise; the message lists the differences.
+    """
+    layout = code_layout(plan, config)
+    layout.require(Layout.from_document(layout.view, header["layout"]), f"checkpoint {path}")
+    changed = differences(_decisive(config), header["config"])
+    if header["plan"] != plan.hash:
+        changed.append("the augmentation spec")
+    if header["data"] != data.fingerprint:
+        changed.append("the data")
+    if changed:
+        listed = "\n  ".join(changed)
+        raise CheckpointError(
+            f"{path} was written by a run that differs in:\n  {listed}\n"
+            "undo that, or train with --out into another folder or with --restart anew"
+        )
+
+
+def _decisive(config: RunConfig) -> dict[str, Any]:
+    """The part of a config that decides the weights: what is measured afterwards does not."""
+    plain: dict[str, Any] = config.model_dump(mode="json")
+    for field in INDIFFERENT:
+        plain.pop(field)
+    for field in INDIFFERENT_TRAINING:
+        plain["training"].pop(field)
+    return plain

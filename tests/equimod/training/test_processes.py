@@ -1,0 +1,144 @@
+"""Real processes: interrupted, killed at any moment, and several that train together."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+import augspec
+from equimod.config import Run, RunConfig, load_run
+from equimod.data import batches
+from equimod.losses import nt_xent
+from equimod.report.results import read_summary
+from equimod.training.checkpoint import CHECKPOINT, load_header
+from equimod.training.folder import RunFolder
+from equimod.training.interrupt import StopFlag
+from equimod.training.learner import Learner
+from equimod.training.metrics import read_metrics
+from equimod.training.run import Execution
+
+STEPS = 120
+LONG = [
+    "arms={}",
+    "training.epochs=20",
+    "training.optimizer={name: sgd, lr: 0.02}",
+    "evaluation={knn: {k: 1}, linear: null, equivariance: null, probe: null, baselines: []}",
+]
+EACH_STEP = [*LONG, "training.checkpoint_minutes=0"]
+
+
+@contextmanager
+def equimod(*words: str | Path, sets: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The real command as a process of its own, which is gone afterwards."""
+    script = Path(sysconfig.get_path("scripts")) / "equimod"
+    command = [sys.executable, str(script), *map(str, words)]
+    for assignment in sets:
+        command += ["--set", assignment]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_steps(process: subprocess.Popen[str]) -> None:
+    """Until the process says that it has done some steps."""
+    for line in process.stdout:
+        if " step " in line:
+            return
+    pytest.fail(f"it ended before its first step: {process.stderr.read()}")
+
+
+def test_a_signal_and_a_kill_change_nothing(tiny: Path, make_trainer, tmp_path: Path) -> None:
+    arm = tmp_path / "out" / "simclr"
+    whole = make_trainer(load_run(tiny, LONG), tmp_path / "whole").run().state_dict()
+    with equimod("train", tiny, "--out", arm.parent, sets=LONG) as process:
+        wait_for_steps(process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    message = rf"stopped after step (\d+) of {STEPS}; the same command goes on from there\n"
+    said = re.fullmatch(message, err)
+    assert said, err
+    assert process.returncode == 130
+    done = load_header(arm / CHECKPOINT)["step"]
+    assert 0 < done == int(said[1]) < STEPS
+    with equimod("train", tiny, "--out", arm.parent, sets=EACH_STEP) as process:
+        while load_header(arm / CHECKPOINT)["step"] == done:
+            assert process.poll() is None
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.2))  # anywhere in a step, or in the writing of a checkpoint
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    trainer = make_trainer(load_run(tiny, LONG), arm)
+    assert done < trainer.step < STEPS
+    resumed = trainer.run().state_dict()
+    for name, tensor in whole.items():
+        assert torch.equal(resumed[name], tensor), name
+    assert not list(arm.glob(".*"))
+    assert read_metrics(arm / "metrics.jsonl") == read_metrics(tmp_path / "whole" / "metrics.jsonl")
+
+
+def test_two_processes_train_as_one(tiny: Path, tmp_path: Path) -> None:
+    sets = ["training.accelerator=cpu", "training.log_every=1", "training.epochs=1"]
+    two = [*sets, "training.devices=2"]
+    with equimod("train", tiny, "--out", tmp_path / "two", sets=two) as process:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    assert out.count("results in ") == out.count("run     tiny") == 1
+    run, folder = load_run(tiny, sets), RunFolder(tmp_path / "one")
+    alone = Execution(run, folder, tmp_path, Console(quiet=True)).execute(StopFlag())
+    # what does not depend on the training is the same however many processes measure it
+    assert read_summary(tmp_path / "two" / "summary.json").baselines == alone.baselines
+    for arm, config in run.arms.items():
+        ours, theirs = (read_metrics(tmp_path / n / arm / "metrics.jsonl") for n in ("one", "two"))
+        assert len(ours) == len(theirs) == 7
+        for a, b in zip(ours, theirs, strict=True):
+            assert a.keys() == b.keys()
+            for name in a:
+                # each process normalises its own half of the batch
+                assert a[name] == pytest.approx(b[name], rel=0.3), name
+        assert theirs[0]["loss/invariance"] == pytest.approx(loss_of_halves(run, config), rel=1e-5)
+
+
+def loss_of_halves(run: Run, config: RunConfig) -> float:
+    """SimCLR's loss of the first batch, each half normalised for itself, contrasted together."""
+    data = config.data.build("train", run.base)
+    pipeline = augspec.compile(run.spec, seed=config.seed)
+    learner = Learner.from_config(config, pipeline.layouts["first"].width)
+    embeddings = []
+    for rank in (0, 1):
+        halves = batches(data, batch_size=16, seed=config.seed, epoch=0, rank=rank, world_size=2)
+        half = next(halves)
+        views = pipeline(half.images, ids=half.ids, epoch=0).views
+        reference = [views["original"]] if learner.equimod else []
+        h1, h2 = learner.features([*reference, views["first"], views["second"]])[-2:]
+        embeddings.append(learner.method.projector(torch.cat([h1, h2])).chunk(2))
+    z1, z2 = (torch.cat(parts) for parts in zip(*embeddings, strict=True))
+    return nt_xent(z1, z2, config.method.temperature).item()
+
+
+def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:
+    sets = ["training.accelerator=cpu", "training.devices=2", "data={source: parquet, path: zzz}"]
+    with equimod("train", tiny, "--out", tmp_path, sets=sets) as process:
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "Traceback" not in err
+    assert err.count("error: ") == 1
+    assert "zzz does not exist" in err
