@@ -11,7 +11,12 @@ from cyclopts import App, CycloptsError, Parameter
 import augspec
 from equimod import __version__
 
-app = App(name="equimod", help="Equivariant self-supervised learning.", version=__version__)
+app = App(
+    name="equimod",
+    help="Equivariant self-supervised learning.",
+    version=__version__,
+    suppress_keyboard_interrupt=False,  # `main` says what happened
+)
 
 Overrides = Annotated[
     list[str] | None,

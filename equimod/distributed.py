@@ -28,6 +28,16 @@ def alone() -> Iterator[None]:
         _alone.reset(token)
 
 
+def leave() -> None:
+    """Ends this process's part in the process group, if there is one.
+
+    Left to the interpreter's exit, gloo's threads are sometimes still running when their objects
+    are destroyed, which aborts the process: its exit status is then lost.
+    """
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def rank() -> int:
     """This process's rank; 0 where no process group is initialised, or within `alone`."""
     return dist.get_rank() if _initialised() else 0

@@ -11,7 +11,7 @@ from rich.console import Console
 from augspec import LayoutMismatchError
 from equimod.config import Run, load_run
 from equimod.data import DataError
-from equimod.distributed import rank
+from equimod.distributed import leave, rank
 from equimod.training.allocator import keep_freed_memory
 from equimod.training.checkpoint import CheckpointError
 from equimod.training.devices import DeviceError
@@ -86,6 +86,8 @@ def _guarded(work: Callable[[Console], None], again: str) -> int:
         return INTERRUPTED
     except MENDABLE as error:
         return _mistake(str(error))
+    finally:
+        leave()
     return 0
 
 
