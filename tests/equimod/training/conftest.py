@@ -37,8 +37,7 @@ def make_trainer() -> MakeTrainer:
         data: ImageData = config.data.build("train", run.base)
         fabric = make_fabric(config)
         fabric.launch()
-        return Trainer(
-            config, run.spec, data, folder, fabric, stop or StopFlag(), progress=progress
-        )
+        flag = StopFlag() if stop is None else stop
+        return Trainer(config, run.spec, data, folder, fabric, flag, progress=progress)
 
     return build

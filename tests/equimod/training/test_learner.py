@@ -79,6 +79,17 @@ def test_bf16_trains(tiny: Path, make_trainer, tmp_path: Path) -> None:
     assert not torch.equal(after["encoder.network.0.weight"], before["encoder.network.0.weight"])
 
 
+def test_the_target_network_stands_still_at_the_end(tiny: Path, make_trainer, tmp_path) -> None:
+    method = "method={name: byol, hidden: 16, dim: 8, ema_start: 0, ema_end: 1}"
+    one_step = ["arms={}", method, "training.epochs=1", "training.batch_size=96"]
+    one_step += ["training.warmup_epochs=0"]
+    for overrides, moved in ((one_step, False), ([*one_step, "training.batch_size=48"], True)):
+        trainer = make_trainer(load_run(tiny, overrides), tmp_path / str(moved))
+        before = [p.clone() for p in trainer.learner.method.target.parameters()]
+        after = trainer.run().method.target.parameters()
+        assert moved != all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
 def test_two_processes_see_the_views_of_one(tiny: Path) -> None:
     run = load_run(tiny)
     data = run.shared.data.build("train", run.base)

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,7 @@ def test_metrics_are_appended_and_later_ones_dropped(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write('{"step": 6, "epo')  # killed while it wrote
     assert [r["step"] for r in read_metrics(path)] == [1, 2, 3, 4, 5]
+    time.sleep(1.1)  # TensorBoard orders its files by the second in which they were begun
     log = MetricsLog(tmp_path, 3)
     assert [r["step"] for r in read_metrics(path)] == [1, 2, 3]
     log.write(4, 4 / 3, **{"loss/total": 7.0})

@@ -60,6 +60,7 @@ def finish(run: Run, folder: Path, make_trainer: Callable[..., Trainer], ends: d
         except Crash:
             pass
         else:
+            assert not left
             return trainer
 
 
