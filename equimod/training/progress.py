@@ -61,9 +61,7 @@ class ArmProgress:
             values: what to show beside the bar.
         """
         shown = "  ".join(
-            f"{name.removeprefix('loss/')} {value:,.0f}"
-            if value >= 100
-            else f"{name.removeprefix('loss/')} {value:.3f}"
+            f"{name.removeprefix('loss/')} {value:,.{0 if name == 'images/s' else 3}f}"
             for name, value in values.items()
         )
         self._bar.update(self._task, completed=step, total=total, shown=shown)
