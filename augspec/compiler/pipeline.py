@@ -92,11 +92,11 @@ class Pipeline(nn.Module):
         """
         if ids.ndim != 1 or ids.is_floating_point():
             raise ValueError(f"ids must be (B,) integers, got {tuple(ids.shape)} {ids.dtype}")
-        steps = [(view, step) for view in self.plan.views for step in view.steps]
         streams = [
             (view.word, step.word, 1 + step.op.draws)
-            for view, step in steps
-            if step.op.parameters()
+            for view in self.plan.views
+            for step in view.steps
+            if step.parameters
         ]
         drawn = iter(uniforms(ids, seed=self.seed, epoch=epoch, streams=streams))
         codes = {}
@@ -104,7 +104,7 @@ class Pipeline(nn.Module):
             at = size
             parts = [torch.zeros(len(ids), 0, dtype=torch.float64, device=ids.device)]
             for step in view.steps:
-                if step.op.parameters():
+                if step.parameters:
                     parts.append(step.op.encode(step.op.draw(next(drawn), at)))
                 at = step.op.output_size(at)
             codes[view.name] = torch.cat(parts, dim=-1).float()
@@ -132,7 +132,7 @@ class Pipeline(nn.Module):
     @staticmethod
     def _parts(view: ViewPlan, params: Mapping[str, Tensor]) -> list[Tensor]:
         """The code columns of each op of a view, `(B, width)` each."""
-        return [step.op.encode(_own(step, params)) for step in view.steps if step.op.parameters()]
+        return [step.op.encode(_own(step, params)) for step in view.steps if step.parameters]
 
     def decode(self, codes: Codes) -> dict[str, dict[str, Tensor]]:
         """Codes `(B, E)` to parameters by view and `op.parameter`; differentiable.
@@ -152,7 +152,7 @@ class Pipeline(nn.Module):
             params[name] = {
                 step.key(parameter): value
                 for step in view.steps
-                if step.op.parameters()
+                if step.parameters
                 for parameter, value in step.op.decode(code[:, slice(*step.columns)]).items()
             }
         return params
@@ -205,11 +205,11 @@ class Pipeline(nn.Module):
 def _own(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parameters of one step, by their own names."""
     found = {}
-    for parameter in step.op.parameters():
-        key = step.key(parameter.name)
+    for name in step.parameters:
+        key = step.key(name)
         if key not in params:
             raise KeyError(f"parameter {key!r} is missing")
-        found[parameter.name] = params[key]
+        found[name] = params[key]
     return found
 
 

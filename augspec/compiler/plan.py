@@ -23,12 +23,14 @@ class Step:
         word: 32 bits that stand for the op in the counter of the random generator. They come from
             the id alone, so that inserting an op does not change what the others draw.
         columns: the step's columns of the code, as (start, stop).
+        parameters: the names of the op's parameters; empty for an op that draws nothing.
     """
 
     id: str
     op: Op
     word: int
     columns: tuple[int, int]
+    parameters: tuple[str, ...]
 
     def key(self, parameter: str) -> str:
         """The name of a parameter in `ViewBatch.params`, such as `color_jitter.hue`."""
@@ -44,14 +46,12 @@ class ViewPlan:
         word: 32 bits that stand for the view in the counter of the random generator.
         steps: the ops in the order in which they act.
         layout: the columns of the view's code.
-        output_size: height and width of the view, where the spec decides them.
     """
 
     name: str
     word: int
     steps: tuple[Step, ...]
     layout: Layout
-    output_size: Size | None
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _view(name: str, view: View, size: Size | None) -> ViewPlan:
     slots: list[Slot] = []
     column = 0
     for op_id, op in view.identified():
-        start = column
-        for parameter in op.parameters(size):
+        start, parameters = column, op.parameters(size)
+        for parameter in parameters:
             columns = tuple(
                 f"{op_id}.{parameter.name}.{suffix}" if suffix else f"{op_id}.{parameter.name}"
                 for suffix in parameter.codec.columns
@@ -124,6 +124,7 @@ def _view(name: str, view: View, size: Size | None) -> ViewPlan:
                 )
             )
             column += len(columns)
-        steps.append(Step(op_id, op, word(op_id), (start, column)))
+        names = tuple(parameter.name for parameter in parameters)
+        steps.append(Step(op_id, op, word(op_id), (start, column), names))
         size = op.output_size(size) if size is not None else op.fixed_output_size()
-    return ViewPlan(name, word(name), tuple(steps), Layout(name, tuple(slots)), size)
+    return ViewPlan(name, word(name), tuple(steps), Layout(name, tuple(slots)))

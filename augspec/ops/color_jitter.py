@@ -111,12 +111,12 @@ class ColorJitter(RandomOp):
             "order": params["order"],
         }
 
-    def encode(self, params: Parameters) -> Tensor:
-        """See `Op.encode`; a precedence is 0 where either of its steps is neutral."""
+    def encode_canonical(self, params: Parameters) -> Tensor:
+        """See `Op.encode_canonical`; a precedence is 0 where either of its steps is neutral."""
         import torch
 
-        code = super().encode(params)
-        neutral = ~self._acting(self.canonical(params))
+        code = super().encode_canonical(params)
+        neutral = ~self._acting(params)
         unseen = torch.stack([neutral[:, i] | neutral[:, j] for i, j in Order.PAIRS], dim=-1)
         factors, precedences = code[:, :-6], code[:, -6:]
         return torch.cat([factors, torch.where(unseen, 0.0, precedences)], dim=-1)

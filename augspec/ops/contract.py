@@ -150,17 +150,19 @@ class Op(DocumentModel):
 
     def encode(self, params: Parameters) -> Tensor:
         """Parameters to code columns `(B, width)`, float64."""
+        return self.encode_canonical(self.canonical(params))
+
+    def encode_canonical(self, params: Parameters) -> Tensor:
+        """Parameters that are in canonical form already to code columns `(B, width)`, float64."""
         import torch
 
-        params = self.canonical(params)
         return torch.cat([p.codec.encode(params[p.name]) for p in self.parameters()], dim=-1)
 
     def decode(self, code: Tensor) -> dict[str, Tensor]:
         """Code columns `(B, width)` to parameters."""
-        parts = code.split([p.codec.width for p in self.parameters()], dim=-1)
-        return {
-            p.name: p.codec.decode(part) for p, part in zip(self.parameters(), parts, strict=True)
-        }
+        parameters = self.parameters()
+        parts = code.split([p.codec.width for p in parameters], dim=-1)
+        return {p.name: p.codec.decode(part) for p, part in zip(parameters, parts, strict=True)}
 
     def apply(self, x: Tensor, params: Parameters) -> Tensor:
         """Renders the samples that the parameters change; the rest stay bit-equal."""

@@ -13,7 +13,7 @@ from augspec import DocumentModel
 from equimod.data.base import UNKNOWN, ImageData, Split, fingerprint, resolve
 from equimod.data.decode import decode
 from equimod.data.listing import Listing, list_split
-from equimod.data.memory import DEFAULT_LIMIT, fits, into_memory
+from equimod.data.memory import DEFAULT_LIMIT, into_memory_if_small
 
 
 class FolderConfig(DocumentModel):
@@ -48,7 +48,7 @@ class FolderConfig(DocumentModel):
         """
         root = resolve(self.path, base_dir)
         data = FolderImages(root, list_split(root, split, self.held_out), split, self.size)
-        return into_memory(data) if fits(data, self.memory_limit) else data
+        return into_memory_if_small(data, self.memory_limit)
 
 
 class FolderImages(ImageData):

@@ -108,7 +108,11 @@ def into_memory(data: ImageData) -> InMemoryImages:
     )
 
 
-def fits(data: ImageData, limit: int) -> bool:
-    """Tells whether the decoded images take no more than `limit` bytes."""
+def into_memory_if_small(data: ImageData, limit: int) -> ImageData:
+    """The data set held in memory if its decoded images take no more than `limit` bytes.
+
+    Raises:
+        DataError: see `into_memory`.
+    """
     height, width = data.image_size
-    return len(data) * CHANNELS * height * width <= limit
+    return into_memory(data) if len(data) * CHANNELS * height * width <= limit else data

@@ -27,7 +27,7 @@ from equimod.data.base import (
     resolve,
 )
 from equimod.data.decode import decode
-from equimod.data.memory import DEFAULT_LIMIT, fits, into_memory
+from equimod.data.memory import DEFAULT_LIMIT, into_memory_if_small
 from equimod.data.parquet_files import (
     RowGroup,
     image_column,
@@ -78,7 +78,7 @@ class ParquetConfig(DocumentModel):
         """
         folder = resolve(self.path, base_dir)
         data = ParquetImages(self, folder, find_files(folder, self.pattern(split)), split)
-        return into_memory(data) if fits(data, self.memory_limit) else data
+        return into_memory_if_small(data, self.memory_limit)
 
     def pattern(self, split: Split) -> str:
         """The file pattern of a split."""
