@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from augspec.language.diagnostics import Diagnostic, Position, SpecError, nearest
     from augspec.language.document import (
         DocumentModel,
+        Fault,
         Faults,
         fault,
         load_model,
@@ -39,6 +40,7 @@ _HOMES = {
     "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "nearest"),
     "augspec.language.document": (
         "DocumentModel",
+        "Fault",
         "Faults",
         "fault",
         "load_model",

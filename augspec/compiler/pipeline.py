@@ -6,7 +6,7 @@ The code is the record of what was applied: a draw is encoded, and the views are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,12 +28,16 @@ class ViewBatch:
     Attributes:
         views: images `(B, C, H, W)`, normalised if the spec says so.
         codes: canonical codes `(B, E)`, float32, laid out as `pipeline.layouts[view]`.
-        params: the parameters by `op.parameter`, `(B,)` float64 each; they are `decode(codes)`.
+        params: the parameters by `op.parameter`, `(B,)` float64 each; they are
+            `decode(codes, seeds)`.
+        seeds: the seeds of random fields (noise, elastic) by `op.seed`, `(B,)` float64 each, which
+            are no part of the codes; empty for a view without such an op.
     """
 
     views: dict[str, Tensor]
     codes: dict[str, Tensor]
     params: dict[str, dict[str, Tensor]]
+    seeds: dict[str, dict[str, Tensor]]
 
 
 class Pipeline(nn.Module):
@@ -64,51 +68,97 @@ class Pipeline(nn.Module):
         """What the columns of each view's code are."""
         return {view.name: view.layout for view in self.plan.views}
 
-    def forward(self, images: Tensor, *, ids: Tensor, epoch: int) -> ViewBatch:
+    def forward(
+        self, images: Tensor, *, ids: Tensor, epoch: int, positions: Tensor | None = None
+    ) -> ViewBatch:
         """Draws, encodes and renders every view.
 
         Args:
             images: `(B, C, H, W)`, uint8, or floating point in [0, 1].
             ids: `(B,)` integers that name the samples, such as their index in the data set.
             epoch: keys the draws, together with the seed; in [0, 2**32).
+            positions: `(B,)` integers, where each sample stands in the epoch's order; they decide
+                which samples share the draw of an op with `share: pairs`. The ids if None.
 
         Raises:
             ValueError: the shapes, or the number of channels, are not what the spec says.
         """
-        codes = self.draw(ids.to(images.device), epoch, (images.shape[-2], images.shape[-1]))
-        params = self.decode(codes)
-        return ViewBatch(self.apply(images, params), codes, params)
+        ids = ids.to(images.device)
+        size = (images.shape[-2], images.shape[-1])
+        codes = self.draw(ids, epoch, size, positions)
+        seeds = self.seeds(ids, epoch, size, positions)
+        params = self.decode(codes, seeds)
+        return ViewBatch(self.apply(images, params), codes, params, seeds)
 
-    def draw(self, ids: Tensor, epoch: int, size: tuple[int, int]) -> dict[str, Tensor]:
+    def draw(
+        self, ids: Tensor, epoch: int, size: tuple[int, int], positions: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Draws the codes of every view, without rendering anything.
 
         Args:
             ids: `(B,)` integers that name the samples.
             epoch: keys the draws, together with the seed.
             size: height and width of the images.
+            positions: `(B,)` integers, see `forward`.
 
         Returns:
             Codes `(B, E)` float32 by view name, on the device of `ids`.
         """
+        steps = [(view, step) for view in self.plan.views for step in view.steps]
+        empty = torch.zeros(len(ids), 0, dtype=torch.float64, device=ids.device)
+        parts: dict[str, list[Tensor]] = {view.name: [empty] for view in self.plan.views}
+        for view, step, drawn in self._drawn(steps, ids, epoch, size, positions):
+            parts[view.name].append(step.op.encode(drawn))
+        return {name: torch.cat(own, dim=-1).float() for name, own in parts.items()}
+
+    def seeds(
+        self, ids: Tensor, epoch: int, size: tuple[int, int], positions: Tensor | None = None
+    ) -> dict[str, dict[str, Tensor]]:
+        """The seeds of random fields that belong to the codes that `draw` gives for the same.
+
+        Returns:
+            Seeds `(B,)` float64 by view and `op.seed`; empty for a view without such an op.
+        """
+        steps = [(view, step) for view in self.plan.views for step in view.steps if step.seeds]
+        found: dict[str, dict[str, Tensor]] = {view.name: {} for view in self.plan.views}
+        for view, step, drawn in self._drawn(steps, ids, epoch, size, positions):
+            canonical = step.op.canonical(drawn)
+            found[view.name] |= {step.key(name): canonical[name] for name in step.seeds}
+        return found
+
+    def _drawn(
+        self,
+        steps: list[tuple[ViewPlan, Step]],
+        ids: Tensor,
+        epoch: int,
+        size: tuple[int, int],
+        positions: Tensor | None,
+    ) -> Iterator[tuple[ViewPlan, Step, dict[str, Tensor]]]:
+        """The parameters that these steps draw, for those that draw any."""
         if ids.ndim != 1 or ids.is_floating_point():
             raise ValueError(f"ids must be (B,) integers, got {tuple(ids.shape)} {ids.dtype}")
-        streams = [
-            (view.word, step.word, 1 + step.op.draws)
-            for view in self.plan.views
-            for step in view.steps
-            if step.parameters
-        ]
-        drawn = iter(uniforms(ids, seed=self.seed, epoch=epoch, streams=streams))
-        codes = {}
-        for view in self.plan.views:
-            at = size
-            parts = [torch.zeros(len(ids), 0, dtype=torch.float64, device=ids.device)]
-            for step in view.steps:
-                if step.parameters:
-                    parts.append(step.op.encode(step.op.draw(next(drawn), at)))
-                at = step.op.output_size(at)
-            codes[view.name] = torch.cat(parts, dim=-1).float()
-        return codes
+        positions = ids if positions is None else positions.to(ids.device)
+        if positions.shape != ids.shape or positions.is_floating_point():
+            raise ValueError(
+                f"positions must be ({len(ids)},) integers, "
+                f"got {tuple(positions.shape)} {positions.dtype}"
+            )
+        streams = [stream for _, step in steps for stream in step.streams]
+        pieces: dict[int, Iterator[Tensor]] = {}
+        for samples in {stream.samples for stream in streams}:
+            pieces[samples] = iter(
+                uniforms(
+                    ids if samples == 1 else positions // samples,
+                    seed=self.seed,
+                    epoch=epoch,
+                    streams=[(s.view, s.slot, s.count) for s in streams if s.samples == samples],
+                )
+            )
+        sizes = {view.name: _sizes(view, size) for view, _ in steps}
+        for view, step in steps:
+            if step.streams:
+                own = [next(pieces[stream.samples]) for stream in step.streams]
+                yield view, step, step.op.draw(own, sizes[view.name][step.id])
 
     def encode(self, params: Params, *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Parameters to codes `(B, E)`; differentiable.
@@ -134,8 +184,13 @@ class Pipeline(nn.Module):
         """The code columns of each op of a view, `(B, width)` each."""
         return [step.op.encode(_own(step, params)) for step in view.steps if step.parameters]
 
-    def decode(self, codes: Codes) -> dict[str, dict[str, Tensor]]:
+    def decode(self, codes: Codes, seeds: Params | None = None) -> dict[str, dict[str, Tensor]]:
         """Codes `(B, E)` to parameters by view and `op.parameter`; differentiable.
+
+        Args:
+            codes: codes by view.
+            seeds: the seeds of random fields by view and `op.seed`, as `ViewBatch.seeds`. They are
+                no part of a code: without them, every field is the one of seed 0.
 
         Raises:
             KeyError: an unknown view.
@@ -155,6 +210,7 @@ class Pipeline(nn.Module):
                 if step.parameters
                 for parameter, value in step.op.decode(code[:, slice(*step.columns)]).items()
             }
+            params[name].update((seeds or {}).get(name, {}))
         return params
 
     def apply(self, images: Any, params: Params | None = None) -> Any:
@@ -200,6 +256,15 @@ class Pipeline(nn.Module):
             ops = " -> ".join(step.id for step in view.steps) or "as it is"
             lines.append(f"{view.name} ({view.layout.width} columns): {ops}")
         return "\n".join(lines)
+
+
+def _sizes(view: ViewPlan, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """The size of the images that reach each step, by its id."""
+    found = {}
+    for step in view.steps:
+        found[step.id] = size
+        size = step.op.output_size(size)
+    return found
 
 
 def _own(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,8 +9,28 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from augspec.encoding.layout import Layout, Slot
-from augspec.language.spec import Normalize, Spec, View
-from augspec.ops.contract import Op, Size
+from augspec.language.spec import Normalize, Spec
+from augspec.language.views import Rendering
+from augspec.ops.contract import Incoming, Op, Parameter, Size, identified
+from augspec.ops.sharing import Stream
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """Uniforms that a step draws: what stands in the counter of the random generator.
+
+    Attributes:
+        view: 32 bits that stand for the view whose draw it is.
+        slot: 32 bits that stand for the op. They come from its id alone, so that inserting an op
+            does not change what the others draw.
+        count: how many uniforms.
+        samples: how many samples in a row share them.
+    """
+
+    view: int
+    slot: int
+    count: int
+    samples: int
 
 
 @dataclass(frozen=True)
@@ -20,17 +40,20 @@ class Step:
     Attributes:
         id: the op's id within the view.
         op: the op.
-        word: 32 bits that stand for the op in the counter of the random generator. They come from
-            the id alone, so that inserting an op does not change what the others draw.
         columns: the step's columns of the code, as (start, stop).
         parameters: the names of the op's parameters; empty for an op that draws nothing.
+        seeds: those among them that have no columns: the seeds of random fields.
+        draws_as: the name of the view whose draws the step has, mostly its own.
+        streams: the uniforms that the step draws.
     """
 
     id: str
     op: Op
-    word: int
     columns: tuple[int, int]
     parameters: tuple[str, ...]
+    seeds: tuple[str, ...]
+    draws_as: str
+    streams: tuple[StreamPlan, ...]
 
     def key(self, parameter: str) -> str:
         """The name of a parameter in `ViewBatch.params`, such as `color_jitter.hue`."""
@@ -43,13 +66,11 @@ class ViewPlan:
 
     Attributes:
         name: the view's name.
-        word: 32 bits that stand for the view in the counter of the random generator.
         steps: the ops in the order in which they act.
         layout: the columns of the view's code.
     """
 
     name: str
-    word: int
     steps: tuple[Step, ...]
     layout: Layout
 
@@ -77,7 +98,9 @@ class Plan:
             "channels": self.channels,
             "normalize": self.normalize and self.normalize.model_dump(mode="json"),
             "views": {
-                view.name: [[step.id, step.op.model_dump(mode="json")] for step in view.steps]
+                view.name: [
+                    [step.id, step.draws_as, step.op.model_dump(mode="json")] for step in view.steps
+                ]
                 for view in self.views
             },
         }
@@ -90,7 +113,7 @@ def make_plan(spec: Spec) -> Plan:
         name=spec.name,
         channels=spec.image.channels,
         normalize=spec.normalize,
-        views=tuple(_view(name, view, spec.input_size) for name, view in spec.views.items()),
+        views=tuple(_view(rendering, spec.input_size) for rendering in spec.renderings.values()),
     )
 
 
@@ -99,32 +122,56 @@ def word(name: str) -> int:
     return zlib.crc32(name.encode())
 
 
-def _view(name: str, view: View, size: Size | None) -> ViewPlan:
+def _view(rendering: Rendering, size: Size | None) -> ViewPlan:
     steps: list[Step] = []
     slots: list[Slot] = []
-    column = 0
-    for op_id, op in view.identified():
-        start, parameters = column, op.parameters(size)
-        for parameter in parameters:
-            columns = tuple(
-                f"{op_id}.{parameter.name}.{suffix}" if suffix else f"{op_id}.{parameter.name}"
-                for suffix in parameter.codec.columns
+    incoming = Incoming(size)
+    for op_id, op in identified(rendering.ops):
+        start = slots[-1].stop if slots else 0
+        parameters = op.parameters(incoming.size)
+        coded = [parameter for parameter in parameters if parameter.codec.width]
+        for parameter in coded:
+            slots.append(_slot(op_id, parameter, slots[-1].stop if slots else 0))
+        steps.append(
+            Step(
+                id=op_id,
+                op=op,
+                columns=(start, slots[-1].stop if slots else 0),
+                parameters=tuple(parameter.name for parameter in parameters),
+                seeds=op.seeds,
+                draws_as=rendering.draws_as[op_id],
+                streams=tuple(
+                    _stream(op_id, stream, rendering.draws_as[op_id]) for stream in op.streams()
+                ),
             )
-            slots.append(
-                Slot(
-                    op=op_id,
-                    parameter=parameter.name,
-                    unit=parameter.unit,
-                    codec=parameter.codec.name,
-                    low=parameter.low,
-                    high=parameter.high,
-                    start=column,
-                    columns=columns,
-                    differentiable=parameter.differentiable,
-                )
-            )
-            column += len(columns)
-        names = tuple(parameter.name for parameter in parameters)
-        steps.append(Step(op_id, op, word(op_id), (start, column), names))
-        size = op.output_size(size) if size is not None else op.fixed_output_size()
-    return ViewPlan(name, word(name), tuple(steps), Layout(name, tuple(slots)))
+        )
+        incoming = op.outgoing(incoming)
+    return ViewPlan(rendering.name, tuple(steps), Layout(rendering.name, tuple(slots)))
+
+
+def _slot(op_id: str, parameter: Parameter, start: int) -> Slot:
+    """The columns of a parameter; one of an op inside a combinator belongs to that op."""
+    path, _, name = f"{op_id}.{parameter.name}".rpartition(".")
+    return Slot(
+        op=path,
+        parameter=name,
+        unit=parameter.unit,
+        codec=parameter.codec.name,
+        low=parameter.low,
+        high=parameter.high,
+        start=start,
+        columns=tuple(
+            f"{path}.{name}.{suffix}" if suffix else f"{path}.{name}"
+            for suffix in parameter.codec.columns
+        ),
+        differentiable=parameter.differentiable,
+    )
+
+
+def _stream(op_id: str, stream: Stream, draws_as: str) -> StreamPlan:
+    slot, samples = f"{op_id}{stream.path}", stream.share.samples
+    if samples > 1:
+        slot += f"#{samples}"  # what samples share must not repeat what one of them drew alone
+    # no view has an empty name: what all views share is nobody's own
+    view = "" if stream.share.views else draws_as
+    return StreamPlan(word(view), word(slot), stream.count, samples)

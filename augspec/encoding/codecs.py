@@ -128,54 +128,167 @@ class Angle(Codec):
 
 
 @dataclass(frozen=True)
-class Order(Codec):
-    """The order of four steps as six pairwise precedences in {-1, 0, +1}.
+class Uncoded(Codec):
+    """No column at all: for the seed of a random field, which is not part of the code.
 
-    The parameter is the index of a permutation in `PERMUTATIONS`. Column `i<j` is +1 where step i
-    comes before step j, -1 where it comes after, and 0 where either step is neutral, which the op
-    writes: the codec itself knows only the permutation.
+    Decoding gives zeros; who wants the same field again supplies the seed.
     """
 
-    steps: tuple[str, str, str, str] = ("0", "1", "2", "3")
-    name: ClassVar[str] = "order"
-    columns: ClassVar[tuple[str, ...]] = ("0<1", "0<2", "0<3", "1<2", "1<3", "2<3")
+    name: ClassVar[str] = "uncoded"
+    columns: ClassVar[tuple[str, ...]] = ()
 
-    PAIRS: ClassVar[tuple[tuple[int, int], ...]] = tuple(itertools.combinations(range(4), 2))
-    PERMUTATIONS: ClassVar[tuple[tuple[int, ...], ...]] = tuple(itertools.permutations(range(4)))
-    """Lexicographic; index 0 is the identity (0, 1, 2, 3)."""
+    def encode(self, value: Tensor) -> Tensor:
+        """See `Codec.encode`."""
+        return value.new_zeros(len(value), 0)
 
-    def permutation(self, value: Tensor) -> Tensor:
-        """Indices `(B,)` to permutations `(B, 4)` int64: entry k is the step that comes k-th."""
-        import torch
+    def decode(self, code: Tensor) -> Tensor:
+        """See `Codec.decode`."""
+        return code.new_zeros(len(code)).double()
 
-        table = torch.tensor(self.PERMUTATIONS, device=value.device)
-        return table[value.detach().round().long().clamp(0, len(self.PERMUTATIONS) - 1)]
+
+@dataclass(frozen=True)
+class Category(Codec):
+    """One of `options` whole numbers 0, 1, 2 ... as one-hot columns; 0, the identity, has none.
+
+    Column k - 1 is 1 for option k. There is no gradient: options have nothing in between.
+
+    Attributes:
+        options: how many there are, at least 2.
+        labels: what options 1, 2 ... are, as the suffixes of their columns; numbers if not given.
+    """
+
+    options: int = 2
+    labels: tuple[str, ...] = ()
+    name: ClassVar[str] = "category"
+
+    def __post_init__(self) -> None:
+        if self.options < 2:
+            raise ValueError(f"a category needs at least 2 options, got {self.options}")
+        if self.labels and len(set(self.labels)) != self.options - 1:
+            raise ValueError(
+                f"{self.options} options need {self.options - 1} different labels (option 0 has no "
+                f"column), got {list(self.labels)}"
+            )
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """One column for each option but the identity."""
+        return self.labels or tuple(str(k) for k in range(1, self.options))
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Codec.encode`."""
         import torch
 
+        own = torch.arange(1, self.options, device=value.device)
+        return (value.detach().round()[:, None] == own).double()
+
+    def decode(self, code: Tensor) -> Tensor:
+        """See `Codec.decode`; the column nearest to one, or 0 where all are below one half."""
+        import torch
+
+        columns = code.detach().double()
+        apart = torch.where(columns < 0.5, torch.inf, (columns - 1).abs())
+        return torch.where((columns < 0.5).all(dim=-1), 0, apart.argmin(dim=-1) + 1).double()
+
+
+@dataclass(frozen=True)
+class Order(Codec):
+    """The order of `count` steps as pairwise precedences in {-1, 0, +1}.
+
+    The parameter is the index of a permutation in lexicographic order; index 0 is the identity
+    (0, 1, 2 ...). Column `i<j` is +1 where step i comes before step j, -1 where it comes after, and
+    0 where either step is neutral, which the op writes (`unseen`): the codec itself knows only the
+    permutation.
+    """
+
+    count: int = 4
+    name: ClassVar[str] = "order"
+
+    MOST: ClassVar[int] = 18
+    """18! is the last factorial below 2**53: a float64 tells all the orders of 18 steps apart."""
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The two steps of each column."""
+        return tuple(itertools.combinations(range(self.count), 2))
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """One column for each pair of steps."""
+        return tuple(f"{i}<{j}" for i, j in self.pairs)
+
+    @property
+    def orders(self) -> int:
+        """How many orders there are."""
+        return math.factorial(self.count)
+
+    def permutation(self, value: Tensor) -> Tensor:
+        """Indices `(B,)` to `(B, count)` int64 permutations: entry k is the step that comes k-th."""
+        import torch
+
+        rest = value.detach().round().long().clamp(0, self.orders - 1)
+        digits = []
+        for k in range(self.count):  # the index written in factorial base: a Lehmer code
+            place = math.factorial(self.count - 1 - k)
+            digits.append(rest // place)
+            rest = rest % place
+        steps = list(reversed(digits))
+        for k in range(1, self.count):
+            # each digit counts the smaller steps that are still to come
+            steps[:k] = [step + (step >= steps[k]) for step in steps[:k]]
+        return torch.stack(steps[::-1], dim=-1)
+
+    def index(self, permutation: Tensor) -> Tensor:
+        """Permutations `(B, count)` to their indices `(B,)` float64."""
+        import torch
+
+        earlier, later = permutation[:, :, None], permutation[:, None, :]
+        smaller = torch.triu(earlier > later, diagonal=1).sum(dim=-1).double()
+        index = smaller.new_zeros(len(smaller))
+        for k, digit in enumerate(smaller.unbind(-1)):
+            index = index + digit * math.factorial(self.count - 1 - k)
+        return index
+
+    def encode(self, value: Tensor) -> Tensor:
+        """See `Codec.encode`."""
         position = self.permutation(value).argsort(dim=-1)  # position[b, i]: when step i comes
-        return torch.stack(
-            [(position[:, j] - position[:, i]).sign().double() for i, j in self.PAIRS], dim=-1
-        )
+        first, second = self._ends(position)
+        return (second - first).sign().double()
 
     def decode(self, code: Tensor) -> Tensor:
         """See `Codec.decode`; steps with no precedence at all are neutral and come last."""
         import torch
 
-        wins = torch.zeros(code.shape[0], 4, dtype=torch.float64, device=code.device)
+        precedence = code.detach().double().round().clamp(-1, 1)
+        wins = precedence.new_zeros(len(code), self.count)
         known = torch.zeros_like(wins)
-        for column, (i, j) in enumerate(self.PAIRS):
-            precedence = code[:, column].detach().double().round().clamp(-1, 1)
-            wins[:, i] += precedence
-            wins[:, j] -= precedence
-            known[:, i] += precedence.abs()
-            known[:, j] += precedence.abs()
+        for column, (i, j) in enumerate(self.pairs):
+            wins[:, i] += precedence[:, column]
+            wins[:, j] -= precedence[:, column]
+            known[:, i] += precedence[:, column].abs()
+            known[:, j] += precedence[:, column].abs()
         # most wins first; equals (neutral steps, or cycles in a made-up code) in index order
-        rank = torch.where(known > 0, -wins, 8.0)
-        order = torch.argsort(rank, dim=-1, stable=True)
-        digits = order.double() @ order.new_tensor([64, 16, 4, 1]).double()
-        table = torch.tensor(self.PERMUTATIONS, device=code.device).double()
-        keys = table @ table.new_tensor([64, 16, 4, 1])
-        return torch.searchsorted(keys, digits).double()
+        rank = torch.where(known > 0, -wins, 2.0 * self.count)
+        return self.index(torch.argsort(rank, dim=-1, stable=True))
+
+    def unseen(self, code: Tensor, acting: Tensor) -> Tensor:
+        """The code with 0 for each pair of which a step is neutral.
+
+        Args:
+            code: `(B, width)`, columns of this codec.
+            acting: `(B, count)` bool, which steps change anything.
+        """
+        import torch
+
+        first, second = self._ends(acting)
+        return torch.where(first & second, code, 0.0)
+
+    def _ends(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The values of the first and of the second step of each pair, `(B, width)` each."""
+        import torch
+
+        steps = values.unbind(-1)  # no table of indices: copying one to a GPU makes the host wait
+        none = [values[:, 0]] if self.count < 2 else []
+        firsts, seconds = ([steps[p[end]] for p in self.pairs] + none for end in (0, 1))
+        width = len(self.pairs)
+        return torch.stack(firsts, dim=-1)[:, :width], torch.stack(seconds, dim=-1)[:, :width]

@@ -22,7 +22,8 @@ class Slot:
     """The columns of one parameter of one op.
 
     Attributes:
-        op: the op's id within its view, such as `color_jitter`.
+        op: the op's id within its view, such as `color_jitter`; `one_of.color_jitter` for one
+            inside a combinator.
         parameter: the parameter's name, such as `hue`.
         unit: the parameter's unit, such as `turn` or `source height`.
         codec: how the parameter is encoded, such as `angle`.
@@ -93,12 +94,12 @@ class Layout:
         return tuple(dict.fromkeys(slot.op for slot in self.slots))
 
     def columns(self, op: str) -> slice:
-        """The columns of the op with this id.
+        """The columns of the op with this id, and of all that is inside it if it is a combinator.
 
         Raises:
             KeyError: no op of that id has columns.
         """
-        own = [slot for slot in self.slots if slot.op == op]
+        own = [slot for slot in self.slots if f"{slot.op}.".startswith(f"{op}.")]
         if not own:
             raise KeyError(f"no columns for {op!r}; ops with columns: {', '.join(self.ops)}")
         return slice(own[0].start, own[-1].stop)

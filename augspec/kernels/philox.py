@@ -35,14 +35,14 @@ def philox4x32(counter: Tensor, key: Tensor, *, rounds: int = 10) -> Tensor:
     """
     c0, c1, c2, c3 = counter.unbind(-1)
     k0, k1 = key.unbind(-1)
-    return torch.stack(_rounds(c0, c1, c2, c3, k0, k1, rounds), dim=-1)
+    return torch.stack(philox_rounds(c0, c1, c2, c3, k0, k1, rounds), dim=-1)
 
 
-def _rounds(
-    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: Tensor | int, k1: Tensor | int, rounds: int
+def philox_rounds(
+    c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, k0: Tensor | int, k1: Tensor | int, count: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Run the rounds on separate words; integer keys need no copy to the counter's device."""
-    for _ in range(rounds):
+    """Run `count` rounds on separate words; integer keys need no copy to the counter's device."""
+    for _ in range(count):
         # int64 products wrap modulo 2**64, which keeps exactly the 64 bits that are wanted; the
         # shift brings the sign along, the mask drops it.
         product0, product1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
@@ -77,7 +77,7 @@ def uniforms(ids: Tensor, *, seed: int, epoch: int, streams: Sequence[Stream]) -
     view, slot, block = table.unbind(0)
     low = (ids & _MASK).unsqueeze(1).expand(-1, table.shape[1])
     high = ((ids >> 32) << 8).unsqueeze(1) | block
-    words = _rounds(low, view.expand_as(low), slot.expand_as(low), high, seed, epoch, 10)
+    words = philox_rounds(low, view.expand_as(low), slot.expand_as(low), high, seed, epoch, 10)
     # x + 0.5 and the power of two are exact in float64: equal words give equal floats everywhere.
     values = (torch.stack(words, dim=-1).double() + 0.5) * (1.0 / WORD)
     pieces = values.flatten(1).split([BLOCK_WORDS * _blocks(n) for _, _, n in streams], dim=1)

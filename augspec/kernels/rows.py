@@ -11,6 +11,11 @@ def per_sample(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like.dtype).reshape(-1, 1, 1, 1)
 
 
+def where_rows(mask: Tensor, chosen: Tensor, other: Tensor) -> Tensor:
+    """Take the samples of `chosen` `(B, C, H, W)` where `mask` `(B,)` is true, else `other`'s."""
+    return torch.where(mask.reshape(-1, 1, 1, 1), chosen, other)
+
+
 def on_rows(active: Tensor, fn: Callable[..., Tensor], x: Tensor, *params: Tensor) -> Tensor:
     """Apply `fn(x, *params)` to the active samples and leave the others bit-equal.
 
@@ -29,7 +34,7 @@ def on_rows(active: Tensor, fn: Callable[..., Tensor], x: Tensor, *params: Tenso
         `(B, C, H, W)` images; `x` itself where a CPU finds no active sample.
     """
     if x.device.type != "cpu" or torch.compiler.is_compiling():
-        return torch.where(active.reshape(-1, 1, 1, 1), fn(x, *params), x)
+        return where_rows(active, fn(x, *params), x)
     rows = active.nonzero().squeeze(1)
     if rows.numel() == 0:
         return x

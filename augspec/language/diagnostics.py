@@ -7,10 +7,18 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from augspec.language.codes import Code
+
 _WINDOW = 100
 """How many columns of a source line are shown at most."""
 
+_ENOUGH = 1000
+"""How many characters on each side are looked at for that; a line may be as long as the file."""
+
 _TAB = "    "
+
+_LONGEST_NAME = 100
+"""Longer words are not taken for misspelt names."""
 
 
 @dataclass(frozen=True, order=True)
@@ -40,18 +48,21 @@ class Diagnostic:
         message: what is wrong, what was found, and what is allowed.
         source_line: the line of the file at `position`, without its line break.
         span: how many characters of that line are wrong, from `position` on.
+        code: the stable code of a mistake in meaning.
     """
 
     position: Position | None
     message: str
     source_line: str | None = None
     span: int = 1
+    code: Code | None = None
 
     def render(self) -> str:
         """The mistake as text: the place and message, then the line with carets under the place."""
+        error = f"error[{self.code}]" if self.code else "error"
         if self.position is None:
-            return f"error: {self.message}"
-        head = f"{self.position}: error: {self.message}"
+            return f"{error}: {self.message}"
+        head = f"{self.position}: {error}: {self.message}"
         if self.source_line is None:
             return head
         number = str(self.position.line)
@@ -82,14 +93,17 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
 
     Case, `-` and `_` do not count as differences, so `GaussianBlur` finds `gaussian_blur`.
     """
+    if len(name) > _LONGEST_NAME:
+        return None  # nobody meant a name by this, and comparing it would take long
     by_form: dict[str, str] = {}
     for candidate in allowed:
-        by_form.setdefault(_form(candidate), candidate)
-    close = difflib.get_close_matches(_form(name), by_form, n=1)
+        by_form.setdefault(form(candidate), candidate)
+    close = difflib.get_close_matches(form(name), by_form, n=1)
     return by_form[close[0]] if close else None
 
 
-def _form(name: str) -> str:
+def form(name: str) -> str:
+    """The name without what does not count as a difference."""
     return name.lower().replace("-", "").replace("_", "")
 
 
@@ -103,7 +117,9 @@ def _excerpt(line: str, start: int, span: int) -> tuple[str, str]:
     The two align on a terminal: tabs become spaces, wide characters count two columns, combining
     ones none.
     """
-    before, marked, after = line[:start], line[start : start + span], line[start + span :]
+    marked_end = start + min(span, _ENOUGH)
+    before, marked = line[max(0, start - _ENOUGH) : start], line[start:marked_end]
+    after = line[marked_end : marked_end + _ENOUGH]
     before, marked, after = _printable(before), _printable(marked), _printable(after)
     if _width(before + marked + after) > _WINDOW:
         marked, cut = _head(marked, _WINDOW // 2)

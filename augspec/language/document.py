@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
+from augspec.language.codes import Code
+from augspec.language.compose import composed
 from augspec.language.diagnostics import SpecError
 from augspec.language.explain import explain
-from augspec.language.resolve import override
 from augspec.language.source import Source, parse_source, read_source
 
 M = TypeVar("M", bound=BaseModel)
@@ -84,25 +85,41 @@ class DocumentModel(BaseModel):
 
 
 @dataclass(frozen=True)
-class Faults:
-    """Several mistakes that a model's validator found.
+class Fault:
+    """One mistake that a model's validator found.
 
     Attributes:
-        found: the path of each, relative to the model, and its message.
+        path: where it is, relative to the model.
+        message: what is wrong, what was found, and what is allowed.
+        code: its stable code, if it is a mistake in meaning.
     """
 
-    found: Sequence[tuple[Sequence[str | int], str]]
+    path: tuple[str | int, ...]
+    message: str
+    code: Code | None = None
+
+    def under(self, *path: str | int) -> Fault:
+        """The same mistake, seen from a model that holds this one at `path`."""
+        return replace(self, path=(*path, *self.path))
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Several mistakes that a model's validator found."""
+
+    found: Sequence[Fault]
 
     def error(self) -> PydanticCustomError:
         """The error for the validator to raise; each mistake is shown at its own place."""
-        faults = tuple((tuple(path), message) for path, message in self.found)
-        lines = (": ".join(filter(None, (".".join(map(str, p)), text))) for p, text in faults)
-        return PydanticCustomError("faults", "; ".join(lines), {"faults": faults})
+        lines = (
+            ": ".join(filter(None, (".".join(map(str, f.path)), f.message))) for f in self.found
+        )
+        return PydanticCustomError("faults", "; ".join(lines), {"faults": tuple(self.found)})
 
 
-def fault(message: str, *path: str | int) -> PydanticCustomError:
+def fault(message: str, *path: str | int, code: Code | None = None) -> PydanticCustomError:
     """The error for a validator to raise: a mistake at `path`, relative to what it validates."""
-    return Faults([(path, message)]).error()
+    return Faults([Fault(path, message, code)]).error()
 
 
 def validate(model: type[M], source: Source) -> M:
@@ -117,27 +134,65 @@ def validate(model: type[M], source: Source) -> M:
         raise SpecError(*explain(error, model, source)) from None
 
 
-def load_model(model: type[M], path: str | Path, overrides: Sequence[str] = ()) -> M:
+def load_model(
+    model: type[M], path: str | Path, overrides: Sequence[str] = (), *, allow_outside: bool = False
+) -> M:
     """Reads a YAML or JSON file into a model.
 
+    The document may extend another (`extends`) and give values names (`let`); see `composed`.
+
     Args:
-        model: the model.
+        model: the model; where its `version` has no default, the version is checked first.
         path: the file.
         overrides: assignments such as `training.epochs=5` (see `resolve.override`).
+        allow_outside: whether it may extend files outside its own folder and what is below.
 
     Raises:
         SpecError: the file cannot be read, an override is malformed, or the result does not fit the
             model.
     """
-    return validate(model, override(read_source(path), overrides))
+    return validate(model, read_document(model, path, overrides, allow_outside=allow_outside))
 
 
 def loads_model(
-    model: type[M], text: str, name: str = "<string>", overrides: Sequence[str] = ()
+    model: type[M],
+    text: str,
+    name: str = "<string>",
+    overrides: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
 ) -> M:
     """Reads text into a model; `name` stands for the file in error messages.
+
+    It extends files from the current folder.
 
     Raises:
         SpecError: see `load_model`.
     """
-    return validate(model, override(parse_source(text, name), overrides))
+    source = parse_source(text, name)
+    version = _version(model)
+    return validate(
+        model, composed(source, None, overrides, version=version, allow_outside=allow_outside)
+    )
+
+
+def read_document(
+    model: type[BaseModel],
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
+) -> Source:
+    """A file as `load_model` validates it: composed, but not validated.
+
+    Raises:
+        SpecError: see `load_model`.
+    """
+    source, version = read_source(path), _version(model)
+    return composed(source, path, overrides, version=version, allow_outside=allow_outside)
+
+
+def _version(model: type[BaseModel]) -> int | None:
+    """The version that documents of this model must have, if they must have one."""
+    field = model.model_fields.get("version")
+    return max(get_args(field.annotation)) if field is not None and field.is_required() else None

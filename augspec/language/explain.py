@@ -10,7 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from augspec.language.codes import Code
 from augspec.language.diagnostics import Diagnostic, nearest
+from augspec.language.habits import habitual
 from augspec.language.locate import Place, locate
 from augspec.language.source import Path, Source
 
@@ -57,6 +59,8 @@ _KINDS: tuple[tuple[type, str], ...] = (
 """What a value is called; a truth value is also an int, so it comes first."""
 
 _MOST_SHOWN = 60
+_DOCUMENT_FIELDS = ("extends", "let")
+"""What every document may have at its top: the model never sees it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ class _Finding:
     wanted: str = ""
     value: Any = None
     key: bool = False
+    code: Code | None = None
     unions: tuple[tuple[Path, str], ...] = ()
+    hint: str = ""
 
 
 def explain(
@@ -78,8 +84,10 @@ def explain(
     findings: list[_Finding] = []
     for details in error.errors(include_url=False):
         findings += _findings(details, model, source.data)
-    spoken = {(f.path, _message(f), f.key): None for f in _fitting(findings)}
-    return tuple(source.diagnostic(path, message, key=key) for path, message, key in spoken)
+    spoken = {(f.path, _message(f), f.key, f.code): None for f in _fitting(findings)}
+    return tuple(
+        source.diagnostic(path, message, key=key, code=code) for path, message, key, code in spoken
+    )
 
 
 def shown(value: Any) -> str:
@@ -99,14 +107,18 @@ def _findings(details: ErrorDetails, model: type[BaseModel], data: Any) -> Itera
     place = locate(model, data, loc)
     path, unions = place.path, place.unions
     if "faults" in ctx:
-        for inner, message in ctx["faults"]:
-            yield _Finding((*path, *inner), message, unions=unions)
+        for found in ctx["faults"]:
+            yield _Finding((*path, *found.path), found.message, code=found.code, unions=unions)
     elif kind == "union_tag_invalid":
         yield _unknown_tag(place, ctx, value)
     elif kind == "union_tag_not_found":
-        yield _Finding(path, f"missing {ctx['discriminator']} in {place}", unions=unions)
+        yield _missing_tag(place, ctx, value)
     elif kind in _WANTED:
-        yield _Finding(path, wanted=_WANTED[kind], value=value, key=place.key, unions=unions)
+        wanted = _WANTED[kind]
+        if place.path and place.fields:
+            wanted += f" with the fields {', '.join(place.fields)}"
+        hint = _misshapen(place, value)
+        yield _Finding(path, "", wanted, value, key=place.key, unions=unions, hint=hint)
     elif kind in ("literal_error", "enum"):
         wanted = str(ctx["expected"])
         yield _Finding(path, wanted=wanted, value=value, key=place.key, unions=unions)
@@ -123,7 +135,9 @@ def _field_finding(kind: str, place: Place, name: str | int, value: Any) -> _Fin
     if kind == "missing":
         message = f"missing required field {name!r} in {place}"
         return _Finding(place.path, message, unions=place.unions)
-    message = f"unknown field {name!r} in {place}" + _suggestion(name, place.fields)
+    known = place.fields if place.path else (*place.fields, *_DOCUMENT_FIELDS)
+    hint = _missing_space(name, known) or _suggestion(name, known)
+    message = f"unknown field {shown(name)} in {place}{hint}"
     if place.fields:
         message += f" (fields: {', '.join(place.fields)})"
     return _Finding((*place.path, name), message, key=True, unions=place.unions)
@@ -136,6 +150,35 @@ def _unknown_tag(place: Place, ctx: dict[str, Any], value: Any) -> _Finding:
     message = f"unknown {field} {shown(tag)}{_suggestion(str(tag), known)}"
     message += f" (known: {', '.join(known)})"
     return _Finding((*place.path, field), message, unions=place.unions)
+
+
+def _missing_tag(place: Place, ctx: dict[str, Any], value: Any) -> _Finding:
+    """A mapping without the field that says what it is, and what was written in its stead."""
+    field = str(ctx["discriminator"]).strip("'")
+    keys = list(value) if isinstance(value, dict) else []
+    hints = [_missing_space(key, [field]) for key in keys]
+    hints += [f"; did you mean {field!r} by {key!r}?" for key in keys if _means(key, field)]
+    hints += [f"; did you mean {{{field}: {key}}}?" for key in keys if key in place.tags]
+    message = f"missing {field!r} in {place}" + next(filter(None, hints), "")
+    return _Finding(place.path, message, unions=place.unions)
+
+
+def _misshapen(place: Place, value: Any) -> str:
+    """What to say of an op that is only a word, and of list entries that are taken for keys."""
+    if isinstance(value, str) and value in place.tags:
+        return f"; did you mean {{{place.discriminator}: {value}}}?"
+    dash = isinstance(value, dict) and any(re.match("-[^- ]", key) for key in value)
+    return "; a space must follow the '-' of an entry" if dash else ""
+
+
+def _missing_space(name: str, known: Sequence[str]) -> str:
+    """What to say of a key such as `p:0.2`, which holds its value."""
+    key = name.partition(":")[0]
+    return f"; a space must follow the ':' of {key!r}" if key != name and key in known else ""
+
+
+def _means(name: str, field: str) -> bool:
+    return habitual(name, [field]) is not None
 
 
 def _rule(details: ErrorDetails, place: Place) -> str:
@@ -207,11 +250,12 @@ def _message(finding: _Finding) -> str:
     alike = wanted.startswith("'") if isinstance(value, str) else not re.search("[a-z]", wanted)
     if not alike and value is not None and " finite " not in wanted:
         text += f" ({_kind(value)})"
-    return text + (_suggestion(value, _quoted(wanted)) if isinstance(value, str) else "")
+    guess = _suggestion(value, _quoted(wanted)) if isinstance(value, str) else ""
+    return text + (guess or finding.hint)
 
 
 def _suggestion(name: str, allowed: Sequence[str]) -> str:
-    guess = nearest(name, allowed)
+    guess = habitual(name, allowed) or nearest(name, allowed)
     return f"; did you mean {guess!r}?" if guess is not None else ""
 
 

@@ -29,6 +29,7 @@ class Place:
         unions: for each value on the way here that may have several types without a tag, its path
             and the name of the type that pydantic tried.
         key: whether the place is a mapping's key and not its value.
+        discriminator: the field whose tag tells which of several models stands here, if one does.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Place:
     tag: str | None = None
     unions: tuple[tuple[Path, str], ...] = ()
     key: bool = False
+    discriminator: str | None = None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -47,6 +49,12 @@ class Place:
         """How many entries the list at this place must have, if the type fixes it."""
         args = get_args(self.kind)
         return len(args) if get_origin(self.kind) is tuple and ... not in args else None
+
+    @property
+    def tags(self) -> tuple[Any, ...]:
+        """The tags of the models that may stand at this place, if a tag tells which one does."""
+        field = self.discriminator
+        return tuple(tag for m in _members(self.kind) for tag in _tags(m, field)) if field else ()
 
     def __str__(self) -> str:
         return self.tag or ".".join(map(str, self.path)) or "the document"
@@ -69,7 +77,7 @@ def locate(model: type[BaseModel], data: Any, loc: Sequence[str | int]) -> Place
         elif _is_step(place.kind, segment) or _holds(data, (*place.path, segment)):
             kind, discriminator = _inner(place.kind, segment)
             place = Place((*place.path, segment), kind, unions=place.unions)
-    return place
+    return replace(place, discriminator=discriminator)
 
 
 def _inner(kind: Any, segment: str | int) -> tuple[Any, str | None]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from augspec.language.diagnostics import Diagnostic, SpecError, nearest
+from augspec.language.diagnostics import Diagnostic, SpecError
+from augspec.language.names import NoEntryError, find_entry
 from augspec.language.source import Mark, Path, Source, parse_source
 from augspec.language.text import Span, Text
 
@@ -30,9 +31,9 @@ def override(source: Source, assignments: Sequence[str]) -> Source:
     """Writes assignments such as `views.first.ops.gaussian_blur.p=0` over a document, in order.
 
     The right side is a YAML value and replaces what was there. On the left, a list's element goes
-    by its index, its `id`, or its `op` where only one element has it; a mapping's key that holds a
-    dot stands in double quotes. Mappings that are missing on the way are made. Places point into
-    the assignments, as `--set:1:33` for the first one.
+    by its index or its name (see `names.find_entry`), inside combinators too, with every `ops` on
+    the way written out; a mapping's key that holds a dot stands in double quotes. Mappings that are
+    missing on the way are made. Places point into the assignments, as `--set:1:33` for the first.
 
     Raises:
         SpecError: an assignment is malformed, or its path leads nowhere. All are listed.
@@ -105,23 +106,10 @@ def _index(items: list[Any], segment: _Segment, text: Text, where: str) -> int:
             return int(segment.name)
         message = f"{where} has {len(items)} entries, counted from 0: no entry {segment.name}"
         raise SpecError(text.diagnostic(segment.span, message))
-    names = [(i, item) for i, item in enumerate(items) if isinstance(item, dict)]
-    by_id = [i for i, item in names if item.get("id") == segment.name]
-    by_op = [i for i, item in names if item.get("op") == segment.name]
-    found = by_id or by_op
-    if len(found) == 1:
-        return found[0]
-    if found:
-        places = " and ".join(map(str, found))
-        message = f"entries {places} of {where} are all {segment.name!r}: use an index or an id"
-    else:
-        known = [str(item[n]) for n in ("id", "op") for _, item in names if n in item]
-        known = list(dict.fromkeys(known))
-        guess = nearest(segment.name, known)
-        hint = f"; did you mean {guess!r}?" if guess else ""
-        listed = f" (entries: {', '.join(known)})" if known else ""
-        message = f"{where} has no entry {segment.name!r}{hint}{listed}"
-    raise SpecError(text.diagnostic(segment.span, message))
+    try:
+        return find_entry(items, segment.name, where)
+    except NoEntryError as error:
+        raise SpecError(text.diagnostic(segment.span, str(error))) from None
 
 
 def _written(source: Source, path: Path, spans: Sequence[Span], value: Source) -> Source:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from augspec.language.codes import Code
 from augspec.language.diagnostics import Diagnostic, Position, SpecError, nearest
 from augspec.language.parser import Node, parse
 from augspec.language.text import Span, Text
@@ -15,7 +16,24 @@ from augspec.language.text import Span, Text
 Path = tuple[str | int, ...]
 """The keys and indexes that lead from the root of a document to a value."""
 
-_MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
+"""How large a file may be, together with all that it extends."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The `let` that wrote what stands somewhere else in the document.
+
+    Attributes:
+        name: the name of the `let`.
+        span: where, inside it, the text stands.
+    """
+
+    name: str
+    span: Span
+
+    def __str__(self) -> str:
+        return f"let.{self.name}, {self.span.position}"
 
 
 @dataclass(frozen=True)
@@ -25,10 +43,14 @@ class Mark:
     Attributes:
         value: the value's own place.
         key: its key's place; None for the root and for the items of a list.
+        value_from: the `let` that wrote the value, where `value` is only the place of its use.
+        key_from: the same of the key.
     """
 
     value: Span
     key: Span | None = None
+    value_from: Origin | None = None
+    key_from: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -50,47 +72,63 @@ class Source:
 
         What the document does not hold has the place of its nearest ancestor.
         """
-        return self._span(tuple(path), key).position
+        return self._span(tuple(path), key)[0].position
 
-    def diagnostic(self, path: Path, message: str, *, key: bool = False) -> Diagnostic:
-        """A mistake in the value at `path`, or in its key."""
-        span = self._span(tuple(path), key)
+    def diagnostic(
+        self, path: Path, message: str, *, key: bool = False, code: Code | None = None
+    ) -> Diagnostic:
+        """A mistake in the value at `path`, or in its key.
+
+        What a `let` wrote is shown where it is used, and the message ends with where it was
+        written: a value is right or wrong only for the field that takes it, and one `let` may be
+        right in one place and wrong in another.
+        """
+        span, origin = self._span(tuple(path), key)
         line = self.lines[span.position.file][span.position.line - 1]
-        return Diagnostic(span.position, message, line, span.length)
+        if origin is not None:
+            message += f" (from {origin})"
+        return Diagnostic(span.position, message, line, span.length, code)
 
-    def _span(self, path: Path, key: bool) -> Span:
+    def _span(self, path: Path, key: bool) -> tuple[Span, Origin | None]:
         mark = self.marks.get(path)
         if mark is None:
             return self._span(path[:-1], False)
-        return mark.key if key and mark.key is not None else mark.value
+        if key and mark.key is not None:
+            return mark.key, mark.key_from
+        return mark.value, mark.value_from
 
 
-def read_source(path: str | FilePath) -> Source:
+def read_source(path: str | FilePath, name: str | None = None) -> Source:
     """Reads a YAML or JSON file.
+
+    Args:
+        path: the file.
+        name: its name in error messages, if not the path.
 
     Raises:
         SpecError: it cannot be read, is not UTF-8, is larger than 10 MB, or is not a document (see
             `parse_source`).
     """
+    name = os.fspath(path) if name is None else name
     try:
         with FilePath(path).open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SpecError(Diagnostic(None, f"no such file: {path}{_similar_file(path)}")) from None
+        raise SpecError(Diagnostic(None, f"no such file: {name}{_similar_file(name)}")) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError(Diagnostic(None, f"cannot read {path}: {reason}")) from None
-    if len(content) > _MOST_BYTES:
-        limit = _MOST_BYTES // 1_000_000
-        raise SpecError(Diagnostic(None, f"{path} is larger than {limit} MB: not a document"))
+        raise SpecError(Diagnostic(None, f"cannot read {name}: {reason}")) from None
+    if len(content) > MAX_BYTES:
+        limit = MAX_BYTES // 1_000_000
+        raise SpecError(Diagnostic(None, f"{name} is larger than {limit} MB: not a document"))
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8")
-        place = Text(os.fspath(path), before).position(len(before))
+        place = Text(name, before).position(len(before))
         message = f"not UTF-8: the byte 0x{content[error.start]:02x} cannot be read"
         raise SpecError(Diagnostic(place, message)) from None
-    return parse_source(text, os.fspath(path))
+    return parse_source(text, name)
 
 
 def parse_source(
@@ -121,7 +159,7 @@ def overlay(base: Source, top: Source) -> Source:
     `base` holds. Places follow the values; a merged mapping has its place in `top`.
     """
     data = _merged(base.data, top.data)
-    marks = {path: top.marks.get(path) or base.marks[path] for path in _paths(data, ())}
+    marks = {path: top.marks.get(path) or base.marks[path] for path in paths(data, ())}
     return Source(data, marks, {**base.lines, **top.lines})
 
 
@@ -154,13 +192,13 @@ def _merged(base: Any, top: Any) -> Any:
     return {**base, **top, **both}
 
 
-def _paths(data: Any, path: Path) -> Iterator[Path]:
+def paths(data: Any, path: Path) -> Iterator[Path]:
     """The path of every value, the root's first."""
     yield path
     if not isinstance(data, dict | list):
         return
     for segment, value in data.items() if isinstance(data, dict) else enumerate(data):
-        yield from _paths(value, (*path, segment))
+        yield from paths(value, (*path, segment))
 
 
 def _flatten(node: Node, path: Path, key: Span | None, marks: dict[Path, Mark]) -> Any:

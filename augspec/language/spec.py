@@ -8,12 +8,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from augspec.language.document import DocumentModel, Faults, load_model, loads_model
-from augspec.ops import AnyOp
-from augspec.ops.contract import Op, Size, pair
-from augspec.ops.resize import Side
+from augspec.language.codes import Code
+from augspec.language.document import (
+    DocumentModel,
+    Fault,
+    Faults,
+    fault,
+    load_model,
+    loads_model,
+)
+from augspec.language.views import Name, Rendering, View, renderings, view_faults
+from augspec.ops.contract import Incoming, Size
+from augspec.ops.geometry import Side, pair
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
 Deviation = Annotated[float, Field(gt=0)]
 
 
@@ -30,7 +37,7 @@ class Normalize(DocumentModel):
     def _as_many(self) -> Normalize:
         if len(self.mean) != len(self.std):
             message = f"needs as many numbers as mean: {len(self.mean)}, got {len(self.std)}"
-            raise Faults([(("std",), message)]).error()
+            raise fault(message, "std")
         return self
 
 
@@ -42,25 +49,6 @@ class Image(DocumentModel):
 
     size: Side | tuple[Side, Side] | None = None
     """Side of the square images that come in, or height and width; left out where they vary."""
-
-
-class View(DocumentModel):
-    """One named augmented rendering of an image."""
-
-    ops: tuple[AnyOp, ...] = ()
-    """The augmentations, in the order in which they act."""
-
-    def identified(self) -> tuple[tuple[str, Op], ...]:
-        """The ops with their ids: the one given, or the tag, with `_2`, `_3` ... among equals."""
-        seen: dict[str, int] = {}
-        found = []
-        for op in self.ops:
-            if op.id is None:
-                seen[op.tag()] = number = seen.get(op.tag(), 0) + 1
-                found.append((op.tag() if number == 1 else f"{op.tag()}_{number}", op))
-            else:
-                found.append((op.id, op))
-        return tuple(found)
 
 
 class Spec(DocumentModel):
@@ -81,36 +69,49 @@ class Spec(DocumentModel):
     normalize: Normalize | None = None
     """Last in every view, not encoded."""
 
+    differentiable: bool = False
+    """Whether a gradient must reach the images through every view; an op that lets none through is
+    then a mistake."""
+
+    meta: dict[str, Any] = Field(default={})
+    """Anything: notes, links, whatever other tools want. It has no meaning here."""
+
     views: Annotated[dict[Name, View], Field(min_length=1)]
     """The views by name; `original` conventionally has no random op."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
-        faults: list[tuple[tuple[str | int, ...], str]] = []
+        faults: list[Fault] = []
         if self.normalize is not None and len(self.normalize.mean) not in (1, self.image.channels):
             message = f"needs {self.image.channels} numbers, one for each channel"
-            faults.append((("normalize", "mean"), f"{message}, got {len(self.normalize.mean)}"))
-        for name, view in self.views.items():
-            faults += [(("views", name, *path), text) for path, text in self._view_faults(view)]
+            message += f", got {len(self.normalize.mean)}"
+            faults.append(Fault(("normalize", "mean"), message, Code.CHANNELS))
+        incoming = Incoming(self.input_size, self.image.channels)
+        faults += [fault.under("views") for fault in view_faults(self.views, incoming)]
+        faults += self._gradient_faults()
         if faults:
             raise Faults(faults).error()
         return self
 
-    def _view_faults(self, view: View) -> list[tuple[tuple[str | int, ...], str]]:
-        faults: list[tuple[tuple[str | int, ...], str]] = []
-        first: dict[str, int] = {}
-        size: Size | None = self.input_size
-        for index, (op_id, op) in enumerate(view.identified()):
-            if op_id in first:
-                message = f"id {op_id!r} is already that of op {first[op_id]} of this view"
-                faults.append((("ops", index, "id" if op.id else "op"), message))
-            first.setdefault(op_id, index)
-            faults += [(("ops", index, *path), text) for path, text in op.faults(size)]
-            if op.needs_colour and self.image.channels == 1:
-                message = f"{op.tag()} needs colour, and image.channels is 1"
-                faults.append((("ops", index, "op"), message))
-            size = op.output_size(size) if size is not None else op.fixed_output_size()
-        return faults
+    def _gradient_faults(self) -> list[Fault]:
+        """Ops that let no gradient through, where the spec asks for gradients."""
+        return [
+            Fault(
+                ("views", name, "ops", index, *path, "op"),
+                f"{leaf.tag()} lets no gradient through ({leaf.not_differentiable}), "
+                "and the spec says `differentiable: true`",
+                Code.NOT_DIFFERENTIABLE,
+            )
+            for name, view in self.views.items()
+            for index, op in enumerate(view.ops if self.differentiable else ())
+            for path, leaf in op.leaves()
+            if leaf.not_differentiable is not None and leaf.gate > 0
+        ]
+
+    @property
+    def renderings(self) -> dict[str, Rendering]:
+        """What the views stand for: counted ones written out, derived ones with their ops."""
+        return renderings(self.views)
 
     @property
     def input_size(self) -> Size | None:
@@ -119,16 +120,7 @@ class Spec(DocumentModel):
 
     def document(self) -> dict[str, Any]:
         """The spec as plain data that reads back as an equal spec; defaults are left out."""
-        plain = self.model_dump(mode="json", exclude_defaults=True)
-        plain["version"] = self.version
-        for name, view in self.views.items():
-            ops = plain["views"][name].get("ops", [])
-            plain["views"][name] = {
-                "ops": [
-                    {"op": op.tag(), **dumped} for op, dumped in zip(view.ops, ops, strict=True)
-                ]
-            }
-        return plain
+        return {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:

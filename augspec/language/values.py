@@ -1,7 +1,8 @@
 """Values: what a field of an op may be drawn from.
 
-A constant, `[low, high]` (uniform), `{log_uniform: [a, b]}`, `{normal: {mean, std, low, high}}` or
-`{choice: [...], weights: [...]}`. Each turns one uniform number into one draw through its inverse
+A constant, `[low, high]` (uniform), `{log_uniform: [a, b]}`, `{normal: {mean, std, low, high}}`,
+`{beta: {alpha, beta, low, high}}`, `{choice: [...], weights: [...]}` or
+`{linspace: [low, high, num]}`. Each turns one uniform number into one draw through its inverse
 cumulative distribution, so that a draw is a pure function of the counter-based generator's output.
 """
 
@@ -115,6 +116,53 @@ class Normal(Value):
     def document(self) -> Any:
         """See `Value.document`."""
         return {"normal": {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high}}
+
+
+@dataclass(frozen=True)
+class Beta(Value):
+    """Beta with these two shapes, stretched from [0, 1] to [low, high]; mixup draws such shares."""
+
+    alpha: float
+    beta: float
+    low: float = 0.0
+    high: float = 1.0
+
+    def sample(self, u: Tensor) -> Tensor:
+        """See `Value.sample`."""
+        from augspec.kernels.beta import beta_quantile
+
+        share = beta_quantile(u, self.alpha, self.beta)
+        return (self.low + (self.high - self.low) * share).clamp(self.low, self.high)
+
+    def document(self) -> Any:
+        """See `Value.document`."""
+        shapes = {"alpha": self.alpha, "beta": self.beta}
+        if (self.low, self.high) == (0.0, 1.0):
+            return {"beta": shapes}
+        return {"beta": {**shapes, "low": self.low, "high": self.high}}
+
+
+@dataclass(frozen=True)
+class Linspace(Value):
+    """One of `num` evenly spaced numbers from `low` to `high`, both included, equally likely.
+
+    As RandAugment and TrivialAugment draw how strongly to augment.
+    """
+
+    low: float
+    high: float
+    num: int
+
+    def sample(self, u: Tensor) -> Tensor:
+        """See `Value.sample`; clamped, because rounding may step over the upper end."""
+        steps = (u * self.num).floor().clamp(0, self.num - 1)
+        return (self.low + (self.high - self.low) * (steps / (self.num - 1))).clamp(
+            self.low, self.high
+        )
+
+    def document(self) -> Any:
+        """See `Value.document`."""
+        return {"linspace": [self.low, self.high, self.num]}
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
+from augspec.language.codes import Code
 from augspec.language.diagnostics import nearest
 from augspec.language.document import fault
-from augspec.language.values import Choice, Constant, LogUniform, Normal, Uniform, Value
+from augspec.language.values import (
+    Beta,
+    Choice,
+    Constant,
+    Linspace,
+    LogUniform,
+    Normal,
+    Uniform,
+    Value,
+)
 
 
 def parse_value(raw: Any) -> Value:
@@ -31,28 +42,33 @@ def parse_value(raw: Any) -> Value:
     raise fault(f"must be a number, [low, high] or one of {_FORMS}, got {raw!r}")
 
 
-_FORMS = "{log_uniform: [a, b]}, {normal: {mean, std, low, high}}, {choice: [...], weights: [...]}"
+_FORMS = (
+    "{log_uniform: [a, b]}, {normal: {mean, std, low, high}}, {beta: {alpha, beta, low, high}}, "
+    "{choice: [...], weights: [...]}, {linspace: [low, high, num]}"
+)
 
 
 def _parse_mapping(raw: dict[str, Any]) -> Value:
-    kinds = [key for key in raw if key in ("log_uniform", "normal", "choice")]
+    kinds = [key for key in raw if key in _KINDS]
     if len(kinds) != 1:
         wrong = next((key for key in raw if key not in kinds), None)
-        guess = nearest(str(wrong), ("log_uniform", "normal", "choice")) if wrong else None
+        guess = nearest(str(wrong), tuple(_KINDS)) if wrong else None
         hint = f"; did you mean {guess!r}?" if guess else ""
         raise fault(f"a drawn value is one of {_FORMS}, got {raw!r}{hint}")
     kind = kinds[0]
     _refuse_extra(raw, {kind, "weights"} if kind == "choice" else {kind}, ())
-    if kind == "log_uniform":
-        low, high = _pair(raw[kind], (kind,))
-        if low <= 0:
-            raise fault(f"log_uniform needs 0 < low <= high, got {raw[kind]!r}", kind)
-        return LogUniform(low, high)
-    return _normal(raw[kind]) if kind == "normal" else _choice(raw)
+    return _KINDS[kind](raw)
 
 
-def _normal(raw: Any) -> Normal:
-    names = ("mean", "std", "low", "high")
+def _log_uniform(raw: dict[str, Any]) -> LogUniform:
+    low, high = _pair(raw["log_uniform"], ("log_uniform",))
+    if low <= 0:
+        raise fault(f"log_uniform needs 0 < low <= high, got {raw['log_uniform']!r}", "log_uniform")
+    return LogUniform(low, high)
+
+
+def _normal(whole: dict[str, Any]) -> Normal:
+    raw, names = whole["normal"], ("mean", "std", "low", "high")
     if not isinstance(raw, dict) or not all(_is_number(raw.get(n)) for n in names):
         raise fault(f"normal needs the numbers mean, std, low and high, got {raw!r}", "normal")
     _refuse_extra(raw, set(names), ("normal",))
@@ -75,6 +91,55 @@ def _choice(raw: dict[str, Any]) -> Choice:
     if not all(_is_number(w) and w >= 0 for w in weights) or sum(weights) <= 0:
         raise fault(f"weights must be >= 0 with a positive sum, got {weights!r}", "weights")
     return Choice(tuple(float(o) for o in options), tuple(float(w) for w in weights))
+
+
+def _beta(whole: dict[str, Any]) -> Beta:
+    raw, names = whole["beta"], ("alpha", "beta", "low", "high")
+    if not isinstance(raw, dict):
+        raise fault(f"beta needs {{alpha, beta}}, and may have low and high, got {raw!r}", "beta")
+    _refuse_extra(raw, set(names), ("beta",))
+    given = {"low": 0.0, "high": 1.0, **raw}
+    if not all(_is_number(given.get(n)) for n in names):
+        raise fault(
+            f"beta needs the numbers alpha and beta (and low and high, if given), got {raw!r}",
+            "beta",
+        )
+    alpha, beta, low, high = (float(given[n]) for n in names)
+    for name, shape in (("alpha", alpha), ("beta", beta)):
+        if not _SHAPES[0] <= shape <= _SHAPES[1]:
+            # within these, quantiles are known to be accurate
+            allowed = f"[{_SHAPES[0]:g}, {_SHAPES[1]:g}]"
+            raise fault(f"beta: {name} must lie in {allowed}, got {shape:g}", "beta", name)
+    if low >= high:
+        raise fault(f"beta needs low < high, got low {low:g} and high {high:g}", "beta")
+    return Beta(alpha, beta, low, high)
+
+
+def _linspace(whole: dict[str, Any]) -> Linspace:
+    raw = whole["linspace"]
+    if not isinstance(raw, (list, tuple)) or len(raw) != 3 or not all(map(_is_number, raw)):
+        raise fault(f"linspace needs [low, high, num], got {raw!r}", "linspace")
+    low, high = _pair(raw[:2], ("linspace",))
+    if not isinstance(raw[2], int) or raw[2] < 2:
+        raise fault(
+            f"linspace: num counts the values, both ends included: a whole number from 2, "
+            f"got {raw[2]!r}",
+            "linspace",
+            2,
+        )
+    return Linspace(low, high, raw[2])
+
+
+_SHAPES = (0.05, 100.0)
+
+_KINDS: dict[str, Callable[[dict[str, Any]], Value]] = {
+    "log_uniform": _log_uniform,
+    "normal": _normal,
+    "beta": _beta,
+    "choice": _choice,
+    "linspace": _linspace,
+}
+"""What reads each kind of drawn value, by the key that names it."""
 
 
 def _refuse_extra(raw: dict[str, Any], allowed: set[str], path: tuple[str, ...]) -> None:
@@ -108,12 +173,14 @@ class Within:
         open_low: whether `low` itself is refused.
         spread_around: torchvision's shorthand: a single number s means the range
             [spread_around - s, spread_around + s], clipped to the bounds.
+        code: the stable code of the mistake of a draw out of bounds.
     """
 
     low: float = -math.inf
     high: float = math.inf
     open_low: bool = False
     spread_around: float | None = None
+    code: Code | None = None
 
     def read(self, raw: Any) -> Value:
         """Parses and bounds-checks one field's value."""
@@ -125,7 +192,7 @@ class Within:
             or value.high > self.high
             or (self.open_low and value.low <= self.low)
         ):
-            raise fault(f"must lie in {self.interval()}, got {raw!r}")
+            raise fault(f"must lie in {self.interval()}, got {raw!r}", code=self.code)
         if self.spread_around is not None and isinstance(value, Constant):
             return Uniform(value.value, value.value)  # a bare number would read back as a spread
         return value
@@ -177,6 +244,19 @@ class Within:
             "required": ["mean", "std", "low", "high"],
             "additionalProperties": False,
         }
+        shape = {"type": "number", "minimum": _SHAPES[0], "maximum": _SHAPES[1]}
+        beta = {
+            "type": "object",
+            "properties": {"alpha": shape, "beta": shape, "low": number, "high": number},
+            "required": ["alpha", "beta"],
+            "additionalProperties": False,
+        }
+        evenly = {
+            "type": "array",
+            "prefixItems": [number, number, {"type": "integer", "minimum": 2}],
+            "minItems": 3,
+            "maxItems": 3,
+        }
         many = {"type": "array", "items": number, "minItems": 1}
         weights = {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 1}
         return {
@@ -185,7 +265,9 @@ class Within:
                 pair,
                 _object("log_uniform", pair),
                 _object("normal", normal),
+                _object("beta", beta),
                 _object("choice", many, weights=weights),
+                _object("linspace", evenly),
             ]
         }
 

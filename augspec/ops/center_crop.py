@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from augspec.ops.contract import GeometricOp, Parameters, Size, pair, scale_and_shift
-from augspec.ops.resize import Side
+from augspec.ops.contract import Parameters, Size
+from augspec.ops.geometry import GeometricOp, Side, pair, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +22,7 @@ class CenterCrop(GeometricOp):
     size: Side | tuple[Side, Side] = 224
     """Side of the square cut out, or its height and width, in pixels."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"size": 16}, {"size": [30, 10]})
     keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "the margin is gone"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
@@ -46,7 +46,15 @@ class ColorJitter(RandomOp):
     order: Literal["random"] | tuple[Step, Step, Step, Step] = "random"
     """`random` for a draw per sample, or the four steps in the order in which they act."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"p": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.2, "hue": 0.1},
+        {"brightness": 0.8, "contrast": 0.8, "saturation": 0.8, "hue": 0.5, "p": 0.5},
+        {"brightness": {"choice": [0, 1]}, "contrast": {"choice": [0, 1, 2]}, "hue": 0.5},
+        {"saturation": {"choice": [0, 1]}, "hue": {"choice": [-0.5, 0, 0.5]}},
+        {"hue": 0.2, "order": ["hue", "brightness", "saturation", "contrast"]},
+    )
     draws: ClassVar[int] = 5
+    identity_error: ClassVar[float] = 1e-6
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
 
     @field_validator("order")
@@ -84,8 +92,8 @@ class ColorJitter(RandomOp):
         if self.order == "random":
             params["order"] = (u[:, 4] * 24).floor()
         else:
-            index = Order.PERMUTATIONS.index(tuple(STEPS.index(step) for step in self.order))
-            params["order"] = torch.full_like(u[:, 4], index)
+            order = torch.tensor([[STEPS.index(step) for step in self.order]], device=u.device)
+            params["order"] = Order().index(order).expand(len(u))
         return params
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
@@ -116,10 +124,8 @@ class ColorJitter(RandomOp):
         import torch
 
         code = super().encode_canonical(params)
-        neutral = ~self._acting(params)
-        unseen = torch.stack([neutral[:, i] | neutral[:, j] for i, j in Order.PAIRS], dim=-1)
         factors, precedences = code[:, :-6], code[:, -6:]
-        return torch.cat([factors, torch.where(unseen, 0.0, precedences)], dim=-1)
+        return torch.cat([factors, Order().unseen(precedences, self._acting(params))], dim=-1)
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`; an order by itself changes nothing."""

@@ -6,11 +6,13 @@ Laws, tested once for all ops (`tests/augspec/ops/test_laws.py`):
 2. Draws lie in the declared range and have the declared distribution.
 3. `p` is a gate: a sample that is gated off gets the identity parameters, and its pixels are
    bit-equal to the input (to the plain resize, for an op that changes the size).
-4. `render(x, identity) == x` (exact; 1e-6 for hue).
+4. `render(x, identity) == x` (exact, but for the `identity_error` that an op states).
 5. `encode` gives as many columns as the parameters' codecs; `decode(encode(p))` is the canonical
-   form of `p`, and applying it gives the same pixels.
+   form of `p`, and applying it gives the same pixels. The seed of a random field has no columns: it
+   replays exactly, but is not part of the code.
 6. Where an inverse exists, it undoes, and the forward did something.
-7. Gradients reach the image and every parameter declared differentiable.
+7. Gradients reach the image (unless `not_differentiable` says why not) and every parameter
+   declared differentiable.
 8. No host sync in `render`; `torch.compile(fullgraph=True)` works on it.
 
 An op file imports torch inside its methods only: loading a spec must stay quick.
@@ -18,14 +20,16 @@ An op file imports torch inside its methods only: loading a spec must stay quick
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from augspec.encoding.codecs import Codec, Linear
-from augspec.language.document import DocumentModel
+from augspec.encoding.codecs import Codec, Linear, Order, Uncoded
+from augspec.language.codes import Code
+from augspec.language.document import DocumentModel, Fault
+from augspec.ops.sharing import Share, Sharing, Stream, resolved
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,12 +67,40 @@ class Parameter:
     codec: Codec = field(default_factory=Linear)
     differentiable: bool = True
 
+    @property
+    def acts(self) -> bool:
+        """Whether a draw can differ from the identity, and so change an image by itself."""
+        if isinstance(self.codec, Order | Uncoded):
+            return False
+        return (self.low, self.high) != (self.identity, self.identity)
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What is known before any data of the images that reach an op.
+
+    Attributes:
+        size: height and width in pixels, where they are known.
+        channels: 1 or 3.
+    """
+
+    size: Size | None
+    channels: int = 3
+
 
 class Op(DocumentModel):
     """One augmentation: subclasses add a tag (`op: Literal[...]`), fields, and what is below."""
 
     id: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")
     """A name for this op within its view; the tag (plus `_2`, `_3` ... among equals) if absent."""
+
+    share: Sharing | None = None
+    """Who shares this op's draw: `views` (all that have such an op of this id), `pairs` of samples,
+    or `{views: ..., samples: n}`. Without it, every sample of every view has a draw of its own."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ()
+    """Ways to write this op that reach its corners: the law tests, the help and the editor use
+    them. The default construction is always tested too."""
 
     draws: ClassVar[int] = 0
     """How many uniforms one draw needs, the gate not counted."""
@@ -79,8 +111,19 @@ class Op(DocumentModel):
     not_invertible: ClassVar[str | None] = None
     """Why there is no inverse; None where there is one."""
 
+    not_differentiable: ClassVar[str | None] = None
+    """Why no useful gradient reaches the image; None where one does."""
+
     needs_colour: ClassVar[bool] = False
     """Whether the op has no effect on images with one channel."""
+
+    identity_error: ClassVar[float] = 0.0
+    """How far `render` at the identity may be off by rounding; `apply` is exact all the same."""
+
+    @model_serializer(mode="wrap")
+    def _with_its_tag(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The tag comes first, and is there even where defaults are left out."""
+        return {"op": self.tag(), **handler(self)}
 
     @classmethod
     def tag(cls) -> str:
@@ -140,13 +183,35 @@ class Op(DocumentModel):
         """
         raise NotInvertibleError(f"{self.tag()} has no inverse: {self.not_invertible}")
 
-    def draw(self, u: Tensor, size: Size) -> dict[str, Tensor]:
-        """Maps `(B, 1 + draws)` uniforms, the gate's first, to gated parameters."""
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """The parameters that are no part of the code: the seeds of random fields."""
+        return tuple(p.name for p in self.parameters() if isinstance(p.codec, Uncoded))
+
+    def streams(self) -> tuple[Stream, ...]:
+        """The uniforms that a draw needs, the gate's first."""
+        if not self.parameters():
+            return ()
+        return (Stream("", 1 + self.draws, resolved(self.share) or Share()),)
+
+    def draw(self, uniforms: Sequence[Tensor], size: Size) -> dict[str, Tensor]:
+        """Maps uniforms to gated parameters.
+
+        Args:
+            uniforms: `(B, count)` float64 in (0, 1) for each of `streams`.
+            size: the size of the images that reach the op.
+        """
+        if not uniforms:
+            return {}
+        (u,) = uniforms
+        params = self.sample(u[:, 1:], size)
+        return self.gated(params, u[:, 0] < self.gate)
+
+    def gated(self, params: Parameters, on: Tensor) -> dict[str, Tensor]:
+        """The parameters where `on` `(B,)` is true, the identity elsewhere."""
         import torch
 
-        on = u[:, 0] < self.gate
-        params = self.sample(u[:, 1:], size)
-        return {p.name: torch.where(on, params[p.name], p.identity) for p in self.parameters(size)}
+        return {p.name: torch.where(on, params[p.name], p.identity) for p in self.parameters()}
 
     def encode(self, params: Parameters) -> Tensor:
         """Parameters to code columns `(B, width)`, float64."""
@@ -175,11 +240,33 @@ class Op(DocumentModel):
         def run(rows: Tensor, *values: Tensor) -> Tensor:
             return self.render(rows, dict(zip(names, values, strict=True)))
 
-        return on_rows(self.active(params), run, x, *(params[name] for name in names))
+        return on_rows(self.active(params), run, x, *params.values())
 
-    def faults(self, size: Size | None) -> list[tuple[tuple[str, ...], str]]:
-        """Mistakes that need the size of the incoming image: (path of the field, message)."""
+    def outgoing(self, incoming: Incoming) -> Incoming:
+        """What is known of the images that leave the op."""
+        size = incoming.size
+        size = self.output_size(size) if size is not None else self.fixed_output_size()
+        if size is None and self.keeps_size:
+            return incoming
+        return Incoming(size, incoming.channels)
+
+    def faults(self, incoming: Incoming) -> list[Fault]:
+        """Mistakes that only show where it is known what images reach the op."""
         return []
+
+    def leaves(self) -> Iterator[tuple[tuple[str | int, ...], Op]]:
+        """The ops that render, each with its path: this one, or those inside a combinator."""
+        yield (), self
+
+    @property
+    def can_be_left_out(self) -> bool:
+        """Whether some parameters make the op do nothing but change the size."""
+        return bool(self.parameters())
+
+    @property
+    def can_act(self) -> bool:
+        """Whether any draw can change any image, the gate set aside."""
+        return not self.parameters() or any(p.acts for p in self.parameters())
 
 
 class RandomOp(Op):
@@ -189,35 +276,41 @@ class RandomOp(Op):
     """Probability with which the op acts on a sample; without it, the op always acts."""
 
 
-class GeometricOp(Op):
-    """An op that moves pixels: it also has a matrix."""
-
-    def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
-        """The map from points of the incoming image to points of the outgoing one.
-
-        Points are (x, y, 1) in normalised coordinates: x to the right, y down, and -1 and 1 are the
-        outer edges of the image (`align_corners=False` of `torch.nn.functional.grid_sample`).
-
-        Args:
-            params: one draw.
-            size: the size of the images that reach the op.
-            batch: B, for an op without parameters.
-
-        Returns:
-            `(B, 3, 3)` float64.
-        """
-        raise NotImplementedError
+def identified(ops: Sequence[Op]) -> tuple[tuple[str, Op], ...]:
+    """The ops with their ids: the one given, or the tag, with `_2`, `_3` ... among equals."""
+    seen: dict[str, int] = {}
+    found = []
+    for op in ops:
+        if op.id is None:
+            seen[op.tag()] = number = seen.get(op.tag(), 0) + 1
+            found.append((op.tag() if number == 1 else f"{op.tag()}_{number}", op))
+        else:
+            found.append((op.id, op))
+    return tuple(found)
 
 
-def pair(size: int | Size) -> Size:
-    """An `int` is a square."""
-    return (size, size) if isinstance(size, int) else size
+def list_faults(ops: Sequence[Op], incoming: Incoming) -> list[Fault]:
+    """The mistakes of ops that act one after the other; paths start with the op's index."""
+    faults: list[Fault] = []
+    first: dict[str, int] = {}
+    for index, (op_id, op) in enumerate(identified(ops)):
+        if op_id in first:
+            message = f"id {op_id!r} is already that of op {first[op_id]} of this list"
+            faults.append(Fault((index, "id" if op.id else "op"), message, Code.SAME_ID))
+        first.setdefault(op_id, index)
+        faults += [fault.under(index) for fault in op.faults(incoming)]
+        if op.needs_colour and incoming.channels == 1:
+            message = f"{op.tag()} needs colour, and image.channels is 1"
+            faults.append(Fault((index, "op"), message, Code.NEEDS_COLOUR))
+        if op.gate > 0 and not op.can_act:
+            faults.append(
+                Fault((index, "op"), f"{op.tag()} can never act: {_NEUTRAL}", Code.NEVER_ACTS)
+            )
+        incoming = op.outgoing(incoming)
+    return faults
 
 
-def scale_and_shift(sx: Any, tx: Any, sy: Any, ty: Any) -> Tensor:
-    """The matrices `(B, 3, 3)` of x' = sx x + tx, y' = sy y + ty, from `(B,)` float64 tensors."""
-    import torch
-
-    zero, one = torch.zeros_like(sx), torch.ones_like(sx)
-    rows = [sx, zero, tx, zero, sy, ty, zero, zero, one]
-    return torch.stack(rows, dim=-1).unflatten(-1, (3, 3))
+_NEUTRAL = (
+    "whatever it draws, it changes no image; give it something to draw, leave it out, "
+    "or write `p: 0` to keep its columns in the code"
+)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from augspec.language.document import fault
+from augspec.language.codes import Code
+from augspec.language.document import Fault, fault
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +28,10 @@ class GaussianBlur(RandomOp):
     sigma: Annotated[Value, Within(0.0, open_low=True)] = Uniform(0.1, 2.0)
     """Standard deviation of the Gaussian in pixels of the image that reaches the op."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"kernel": 5, "sigma": [0.1, 2.0], "p": 0.5},
+        {"sigma": 0.7},
+    )
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "fine detail is gone"
 
@@ -59,11 +65,22 @@ class GaussianBlur(RandomOp):
         height, width = x.shape[-2:]
         return gaussian_blur(x, params["sigma"] * min(height, width), self.kernel)
 
-    def faults(self, size: Size | None) -> list[tuple[tuple[str, ...], str]]:
-        """A kernel that reaches past the mirrored edge."""
-        if size is None or self.kernel // 2 < min(size):
-            return []
-        most = 2 * min(size) - 1
-        message = f"a kernel of {self.kernel} needs an image of more than "
-        message += f"{self.kernel // 2} pixels a side, got {size[0]}x{size[1]}: at most {most}"
-        return [(("kernel",), message)]
+    def faults(self, incoming: Incoming) -> list[Fault]:
+        """A kernel that reaches past the mirrored edge, or a sigma that it cannot show."""
+        faults, size = [], incoming.size
+        if size is not None and self.kernel // 2 >= min(size):
+            message = f"a kernel of {self.kernel} needs an image of more than "
+            message += f"{self.kernel // 2} pixels a side, got {size[0]}x{size[1]}"
+            message += f": at most {2 * min(size) - 1}"
+            faults.append(Fault(("kernel",), message, Code.IMAGE_SIZE))
+        if self.sigma.high > self.kernel:
+            # beyond this the weights at the kernel's edge are over 88 % (exp(-1/8)) of the
+            # middle's: a box, whose width sigma no longer decides
+            message = f"sigma up to {self.sigma.high:g} pixels is too large for a kernel of "
+            message += f"{self.kernel}: at most {self.kernel}, or a kernel of {self._suiting()}"
+            faults.append(Fault(("sigma",), message, Code.SIGMA_FOR_KERNEL))
+        return faults
+
+    def _suiting(self) -> int:
+        """The smallest odd kernel that holds the widest Gaussian up to three sigma."""
+        return 2 * math.ceil(3 * self.sigma.high) + 1

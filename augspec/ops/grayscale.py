@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Bit
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
@@ -16,6 +16,7 @@ class Grayscale(RandomOp):
 
     op: Literal["grayscale"] = "grayscale"
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.2},)
     not_invertible: ClassVar[str | None] = "the colours are gone"
     needs_colour: ClassVar[bool] = True
 
@@ -34,8 +35,7 @@ class Grayscale(RandomOp):
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""
-        import torch
-
         from augspec.kernels.colour import grayscale
+        from augspec.kernels.rows import where_rows
 
-        return torch.where(self.active(params)[:, None, None, None], grayscale(x), x)
+        return where_rows(self.active(params), grayscale(x), x)

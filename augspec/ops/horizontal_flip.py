@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Bit
-from augspec.ops.contract import (
-    GeometricOp,
-    Parameter,
-    Parameters,
-    RandomOp,
-    Size,
-    scale_and_shift,
-)
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.geometry import GeometricOp, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +16,8 @@ class HorizontalFlip(RandomOp, GeometricOp):
     """Mirror the image left to right, as `torchvision.transforms.v2.RandomHorizontalFlip`."""
 
     op: Literal["horizontal_flip"] = "horizontal_flip"
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""

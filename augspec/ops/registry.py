@@ -9,19 +9,16 @@ from typing import Annotated, Any, Union
 from pydantic import Field
 
 import augspec.ops as package
+from augspec.ops.combinator import Combinator
 from augspec.ops.contract import Op
-
-_NOT_OPS = {"contract", "registry"}
 
 
 def _discover() -> dict[str, type[Op]]:
     found: dict[str, type[Op]] = {}
     for info in pkgutil.iter_modules(package.__path__):
-        if info.name in _NOT_OPS:
-            continue
         module = importlib.import_module(f"{package.__name__}.{info.name}")
         for item in vars(module).values():
-            own = isinstance(item, type) and issubclass(item, Op) and item is not Op
+            own = isinstance(item, type) and issubclass(item, Op) and "op" in item.model_fields
             if own and item.__module__ == module.__name__:
                 if item.tag() in found:
                     raise TypeError(f"two ops have the tag {item.tag()!r}")
@@ -34,3 +31,7 @@ OPS: dict[str, type[Op]] = _discover()
 
 AnyOp: Any = Annotated[Union[tuple(OPS.values())], Field(discriminator="op")]  # noqa: UP007
 """The type of one entry of a view's `ops`: the op that its `op` field names."""
+
+for _op in OPS.values():
+    if issubclass(_op, Combinator):  # their ops are any ops, which are known only now
+        _op.model_rebuild(_types_namespace={"AnyOp": AnyOp})

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
-
-from augspec.ops.contract import GeometricOp, Parameters, Size, scale_and_shift
+from augspec.ops.contract import Parameters, Size
+from augspec.ops.geometry import GeometricOp, Interpolation, Side, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Side = Annotated[int, Field(ge=1)]
-Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 
 class Resize(GeometricOp):
@@ -29,6 +25,11 @@ class Resize(GeometricOp):
     antialias: bool = True
     """Whether shrinking averages over all the pixels it merges."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"size": 12},
+        {"size": [20, 24], "interpolation": "bicubic"},
+        {"size": [9, 31]},
+    )
     keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "resampling loses detail"
 

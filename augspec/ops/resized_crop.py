@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Linear, Log
 from augspec.language.values import LogUniform, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import (
-    GeometricOp,
-    Parameter,
-    Parameters,
-    RandomOp,
-    Size,
-    pair,
-    scale_and_shift,
-)
-from augspec.ops.resize import Interpolation, Side
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.geometry import GeometricOp, Interpolation, Side, pair, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +42,12 @@ class ResizedCrop(RandomOp, GeometricOp):
     antialias: bool = True
     """Whether shrinking averages over all the pixels it merges."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"size": [20, 24], "interpolation": "bicubic", "p": 0.5},
+        {"size": 16, "area": [0.2, 1.0], "aspect": {"log_uniform": [0.75, 1.3333]}},
+        {"size": 16, "area": 0.9, "aspect": [3.0, 4.0], "antialias": False},
+        {"size": [20, 24], "p": 0.5, "antialias": False, "interpolation": "bicubic"},
+    )
     draws: ClassVar[int] = 2 * ATTEMPTS + 2
     keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "what lies outside the box is gone"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Bit, Linear
+from augspec.language.codes import Code
 from augspec.language.values import Constant, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
@@ -18,9 +19,13 @@ class Solarize(RandomOp):
 
     op: Literal["solarize"] = "solarize"
 
-    threshold: Annotated[Value, Within(0.0, 1.0)] = Constant(0.5)
+    threshold: Annotated[Value, Within(0.0, 1.0, code=Code.SOLARIZE_THRESHOLD)] = Constant(0.5)
     """Values >= threshold become 1 - value; images lie in [0, 1], so 128 of 255 is 0.50196."""
 
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"p": 0.2, "threshold": 0.50196},
+        {"threshold": [0.2, 0.9], "p": 0.5},
+    )
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "dark and inverted bright pixels cannot be told apart"
 
@@ -52,9 +57,7 @@ class Solarize(RandomOp):
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""
-        import torch
-
         from augspec.kernels.colour import solarize
+        from augspec.kernels.rows import where_rows
 
-        on = self.active(params)[:, None, None, None]
-        return torch.where(on, solarize(x, params["threshold"]), x)
+        return where_rows(self.active(params), solarize(x, params["threshold"]), x)

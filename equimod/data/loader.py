@@ -33,11 +33,13 @@ class Batch:
         images: `(B, 3, H, W)` uint8.
         labels: `(B, L)` int64, -1 where unknown.
         ids: `(B,)` int64, which samples these are.
+        positions: `(B,)` int64, where each stands in the epoch's order, over all processes.
     """
 
     images: Tensor
     labels: Tensor
     ids: Tensor
+    positions: Tensor
 
     def __len__(self) -> int:
         return self.ids.shape[0]
@@ -154,7 +156,7 @@ def batches(
     report = CorruptReport() if report is None else report
     builder = _Builder(data, batch_size, drop_last, on_corrupt, report)
     shards = (
-        _Shard.of(order[k * batch_size : (k + 1) * batch_size], rank, world_size)
+        _Shard.of(order, k * batch_size, batch_size, rank, world_size)
         for k in range(start_batch, total)
     )
     if isinstance(data, InMemoryImages) or not workers:
@@ -174,20 +176,29 @@ def _check_processes(batch_size: int, rank: int, world_size: int, drop_last: boo
 
 @dataclass(frozen=True)
 class _Shard:
-    """The ids `batch` of all processes, of which `batch[start:stop]` are this one's."""
+    """The ids `batch` of all processes, of which `batch[start:stop]` are this one's.
+
+    `first` is the position of the batch's first sample in the epoch's order.
+    """
 
     batch: Tensor
+    first: int
     start: int
     stop: int
 
     @classmethod
-    def of(cls, batch: Tensor, rank: int, world_size: int) -> _Shard:
+    def of(cls, order: Tensor, first: int, size: int, rank: int, world_size: int) -> _Shard:
+        batch = order[first : first + size]
         count = len(batch)
-        return cls(batch, rank * count // world_size, (rank + 1) * count // world_size)
+        return cls(batch, first, rank * count // world_size, (rank + 1) * count // world_size)
 
     @property
     def own(self) -> Tensor:
         return self.batch[self.start : self.stop]
+
+    @property
+    def positions(self) -> Tensor:
+        return torch.arange(self.first + self.start, self.first + self.stop)
 
 
 @dataclass(frozen=True)
@@ -203,7 +214,7 @@ class _Builder:
     def build(self, shard: _Shard) -> Batch:
         data, own = self.data, shard.own
         if isinstance(data, InMemoryImages) and data.corrupt.keys().isdisjoint(own.tolist()):
-            return Batch(data.images[own], data.labels[own], own)
+            return Batch(data.images[own], data.labels[own], own, shard.positions)
         return self.assemble(shard, [self.load(index) for index in own.tolist()])
 
     def load(self, index: int) -> Tensor | CorruptImageError:
@@ -215,19 +226,23 @@ class _Builder:
     def assemble(self, shard: _Shard, loaded: list[Tensor | CorruptImageError]) -> Batch:
         """Makes the batch of `shard`, whose own samples are `loaded`, dealing with corrupt ones."""
         self._note(shard, loaded)
+        kept: list[int] = []
         ids: list[int] = []
         images: list[Tensor] = []
         for position, image in enumerate(loaded, start=shard.start):
             if isinstance(image, Tensor):
-                ids.append(int(shard.batch[position]))
-                images.append(image)
+                index = int(shard.batch[position])
             elif self.keep_size:
-                index, substitute = self._substitute(shard.batch, position)
-                ids.append(index)
-                images.append(substitute)
+                index, image = self._substitute(shard.batch, position)
+            else:
+                continue
+            kept.append(position - shard.start)
+            ids.append(index)
+            images.append(image)
         chosen = torch.tensor(ids, dtype=torch.int64)
         none = torch.empty((0, CHANNELS, *self.data.image_size), dtype=torch.uint8)
-        return Batch(torch.stack(images) if images else none, self.data.labels[chosen], chosen)
+        stacked = torch.stack(images) if images else none
+        return Batch(stacked, self.data.labels[chosen], chosen, shard.positions[kept])
 
     def _note(self, shard: _Shard, loaded: list[Tensor | CorruptImageError]) -> None:
         errors = {

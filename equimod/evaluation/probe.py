@@ -188,9 +188,10 @@ def _cache(
             for batch in first_images(train(), config.images):
                 images, ids = batch.images.to(device), batch.ids.to(device)
                 size = (images.shape[-2], images.shape[-1])
-                drawn = pipeline.draw(ids, PROBE_EPOCH + rendering, size)
+                which = (ids, PROBE_EPOCH + rendering, size)
+                drawn = pipeline.draw(*which)
                 chosen = {name: drawn[name] for name in names}
-                views = pipeline.apply(images, pipeline.decode(chosen))
+                views = pipeline.apply(images, pipeline.decode(chosen, pipeline.seeds(*which)))
                 for name in names:
                     features[name].append(encoder(views[name]).float())
                     codes[name].append(chosen[name])

@@ -109,7 +109,8 @@ def per_augmentation(
 ) -> dict[str, EquivarianceMeasures]:
     """The measures for each augmentation acting alone.
 
-    Each draw's code is kept in the columns of one op and set to zero, the identity, in all others;
+    Each draw's code is kept in the columns of one op and set to zero, the identity, in all others
+    (a combinator with columns of its own, such as an order, is measured with all that it holds);
     the view is rendered from that masked code, and predicted from it. Samples on which the op did
     not act are left out. All views that have the op are pooled. A head may never have seen such
     codes: where an op acts on every training view, its identity is at the edge of what the head
@@ -129,7 +130,9 @@ def per_augmentation(
     with embedder.frozen():
         for drawn in embedder.drawn(batches, epoch):
             for op, view in itertools.product(ops, embedder.views):
-                code = only(drawn.codes[view], layouts[view], op)
+                masked = {view: only(drawn.codes[view], layouts[view], op)}
+                # an order of ops that are all gone, say, has no effect, and then no code
+                code = embedder.pipeline.encode(embedder.pipeline.decode(masked))[view]
                 rows = _acts(code)
                 if rows.any():
                     collected[op].add(embedder, drawn, view, code, rows)

@@ -229,12 +229,14 @@ class Trainer:
 
     def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         images, views = self.fabric.to_device(batch.images), self.config.views
-        codes = self.pipeline.draw(
-            self.fabric.to_device(batch.ids), epoch, (images.shape[-2], images.shape[-1])
-        )
+        size = (images.shape[-2], images.shape[-1])
+        which = (self.fabric.to_device(batch.ids), epoch, size)
+        positions = self.fabric.to_device(batch.positions)
+        codes = self.pipeline.draw(*which, positions)
+        seeds = self.pipeline.seeds(*which, positions)
         wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
         codes = {name: codes[name] for name in wanted}
-        rendered = self.pipeline.apply(images, self.pipeline.decode(codes))
+        rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds))
         losses: dict[str, Tensor] = self.model(
             rendered.get(views.reference),
             [rendered[name] for name in views.augmented],

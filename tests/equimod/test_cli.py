@@ -208,7 +208,9 @@ def test_data_that_do_not_fit(tiny: Path, tmp_path: Path) -> None:
     nowhere = f"data={{source: parquet, path: {tmp_path / 'nowhere'}}}"
     refused(equimod("train", tiny, *out, sets=[nowhere]), str(tmp_path / "nowhere"), "not exist")
     refused(equimod("train", tiny, *out, sets=["training.batch_size=97"]), "batch_size 97 is large")
-    sized = equimod("train", tiny, *out, sets=["augmentations.image.size=32"])
+    large = [f"augmentations.views.{view}.size=32" for view in ("original", "flipped")]
+    large += ["augmentations.image.size=32"]
+    sized = equimod("train", tiny, *out, sets=large)
     refused(sized, "images of 32x32 (image.size), the data have 16x16")
     few = equimod("train", tiny, *out, sets=["evaluation.probe.batch_size=65"])
     refused(few, "probe.batch_size is 65, but the probe has only 64 rendered")

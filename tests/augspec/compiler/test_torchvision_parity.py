@@ -35,7 +35,7 @@ def torchvision_step(step: augspec.compiler.plan.Step, x: Tensor, p: dict[str, f
     if op.tag() == "color_jitter":
         steps = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue]
         values = [p["brightness"], p["contrast"], p["saturation"], p["hue"]]
-        for k in Order.PERMUTATIONS[round(p["order"])]:
+        for k in Order().permutation(torch.tensor([p["order"]]))[0].tolist():
             x = steps[k](x, values[k])
         return x
     if op.tag() == "grayscale":

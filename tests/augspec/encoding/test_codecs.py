@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from augspec.encoding.codecs import Angle, Bit, Codec, Linear, Log, Order
+from augspec.encoding.codecs import Angle, Bit, Category, Codec, Linear, Log, Order
 
 RANGES: list[tuple[Codec, float, float, float]] = [  # codec, identity, low, high
     (Linear(), 0.0, -4.0, 4.0),
@@ -91,3 +91,47 @@ def test_steps_without_precedence_come_last() -> None:
     only_0_after_2 = torch.tensor([[0.0, -1.0, 0.0, 0.0, 0.0, 0.0]])  # pair 0<2 is -1
     permutation = codec.permutation(codec.decode(only_0_after_2))
     assert permutation.tolist() == [[2, 0, 1, 3]]
+
+
+CATEGORY = Category(4, ("red", "green", "blue"))
+
+
+def test_a_category_is_one_hot_and_its_identity_is_zero() -> None:
+    options = torch.arange(4, dtype=torch.float64)
+    code = CATEGORY.encode(options)
+    assert torch.equal(code[0], torch.zeros(3, dtype=torch.float64))
+    assert torch.equal(code[1:], torch.eye(3, dtype=torch.float64))
+    decoded = CATEGORY.decode(code.float())
+    assert decoded.dtype == torch.float64
+    assert torch.equal(decoded, options)
+    assert torch.equal(CATEGORY.encode(decoded), code)
+    assert CATEGORY.columns == ("red", "green", "blue")
+    assert CATEGORY.width == 3
+    assert Category(3).columns == ("1", "2")
+
+
+@given(noise=st.lists(st.floats(-0.49, 0.49), min_size=12, max_size=12))
+def test_a_category_decodes_to_the_column_nearest_to_one(noise: list[float]) -> None:
+    options = torch.arange(4, dtype=torch.float64)
+    code = CATEGORY.encode(options) + torch.tensor(noise, dtype=torch.float64).reshape(4, 3)
+    assert torch.equal(CATEGORY.decode(code), options)
+
+
+def test_a_made_up_category_code_decodes_to_some_option() -> None:
+    code = torch.tensor([[0.4, 0.4, 0.4], [1.7, 0.9, 0.0], [1.9, 0.4, 0.0], [-3.0, 0.5, 0.0]])
+    assert CATEGORY.decode(code).tolist() == [0, 2, 1, 2]
+    code.requires_grad_()
+    assert not CATEGORY.decode(code).requires_grad
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "words"),
+    [
+        (1, (), "at least 2 options, got 1"),
+        (4, ("red", "green"), "need 3 different labels"),
+        (4, ("red", "green", "red"), "need 3 different labels"),
+    ],
+)
+def test_categories_that_make_no_sense(options: int, labels: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Category(options, labels)

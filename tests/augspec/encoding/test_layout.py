@@ -28,6 +28,18 @@ def test_columns_follow_the_ops_without_gaps() -> None:
         found.columns("flip")
 
 
+def test_a_combinator_has_the_columns_of_all_that_it_holds() -> None:
+    inner = "{op: repeat, times: 2, ops: [{op: grayscale}]}"
+    found = layout(f"{{op: random_order, ops: [{JITTER}, {inner}]}}", CROP)
+    jitter, gray = "random_order.color_jitter", "random_order.repeat"
+    own = ("random_order", jitter, f"{gray}.1", f"{gray}.2", "resized_crop")
+    assert found.ops == own
+    assert found.columns("random_order") == slice(0, 1 + 11 + 2)
+    assert found.columns(jitter) == slice(1, 12)
+    assert found.columns(gray) == slice(12, 14)
+    assert f"{gray}.2.gray" in found.column_names
+
+
 def test_the_hash_is_of_the_meaning_not_of_the_range() -> None:
     weak, strong = layout(JITTER), layout(JITTER.replace("0.4", "0.8"))
     assert weak.slots != strong.slots

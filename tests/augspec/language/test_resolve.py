@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from augspec.language.diagnostics import SpecError
+from augspec.language.names import find_entry
 from augspec.language.resolve import override
 from augspec.language.source import Source, parse_source
 
@@ -63,6 +64,40 @@ def test_elements_go_by_index_id_or_op() -> None:
     assert ops("views.first.ops.blur.p=0")[1] == {"op": "blur", "p": 0}
     assert ops("views.first.ops.strong.p=0")[3] == {"op": "jitter", "id": "strong", "p": 0}
     assert ops("views.first.ops.blur={op: solarize}")[1] == {"op": "solarize"}
+
+
+def test_elements_of_one_op_go_by_their_number_among_those_without_an_id() -> None:
+    assert ops("views.first.ops.flip_2.p=0")[5] == {"op": "flip", "p": 0}
+    assert ops("views.first.ops.flip_1.p=0")[4] == {"op": "flip", "p": 0}
+    assert ops("views.first.ops.blur_1.p=0")[1] == {"op": "blur", "p": 0}
+    text = "ops: [{op: a}, {op: a, id: x}, {op: a}, {op: a_2}, {op: b}, {op: c, id: b}]"
+    named = parse_source(text, "f")
+    for name, index in {"a_1": 0, "x": 1, "a_2": 3, "b": 5, "5": 5}.items():
+        assert override(named, [f"ops.{name}.hit=1"]).data["ops"][index]["hit"] == 1, name
+    for name in ("a_3", "a_0", "a_02", "x_1", "a_99999999999", "jitter_2"):
+        assert f"no entry '{name}'" in str(
+            pytest.raises(SpecError, override, named, [f"ops.{name}.p=0"]).value
+        )
+
+
+def test_the_numbers_are_those_of_the_ids_that_layouts_show() -> None:
+    from augspec.ops import OPS
+    from augspec.ops.contract import identified
+
+    tags = ["grayscale", "solarize", "grayscale", "solarize", "solarize"]
+    data = [{"op": tag, "id": "own" if k == 3 else None} for k, tag in enumerate(tags)]
+    for index, (name, _) in enumerate(identified([OPS[d["op"]](**d) for d in data])):
+        if "_" in name:
+            assert find_entry(data, name, "ops") == index
+
+
+def test_inside_combinators_every_step_is_written_out() -> None:
+    text = "ops: [{op: maybe, ops: [{op: one_of, ops: [{op: rotate}, {op: rotate}]}]}, {op: flip}]"
+    nested = parse_source(text, "f")
+    data = override(nested, ["ops.maybe.ops.one_of.ops.rotate_2.degrees=10"]).data
+    assert data["ops"][0]["ops"][0]["ops"] == [{"op": "rotate"}, {"op": "rotate", "degrees": 10}]
+    with pytest.raises(SpecError, match="ops has no entry 'rotate_2' .entries: maybe, flip"):
+        override(nested, ["ops.rotate_2.degrees=10"])
 
 
 def test_missing_mappings_are_made_and_keys_may_be_quoted() -> None:
@@ -134,11 +169,11 @@ def test_every_mistake_of_the_assignments_at_once() -> None:
     ]
     assert error_of(*wrong) == (
         "--set:1:17: error: views.first.ops has no entry 'blurr'; did you mean 'blur'? (entries: "
-        "weak, strong, crop, blur, jitter, flip)\n"
+        "crop, blur, weak, strong, flip_1, flip_2)\n"
         "  1 | views.first.ops.blurr.p=0\n"
         "    |                 ^^^^^\n"
-        "--set:2:17: error: entries 4 and 5 of views.first.ops are all 'flip': use an index or an "
-        "id\n"
+        "--set:2:17: error: entries 4 and 5 of views.first.ops are all 'flip': say 'flip_1' or "
+        "'flip_2', or use an index or an id\n"
         "  2 | views.first.ops.flip.p=0\n"
         "    |                 ^^^^\n"
         "--set:3:17: error: views.first.ops has 6 entries, counted from 0: no entry 6\n"

@@ -112,6 +112,8 @@ def test_evaluation_counts_every_sample_once(
     in_order = [shard[k] for k in range(number) for shard in shards]
     single = run(data, batch_size=batch_size, shuffle=shuffle, drop_last=False)
     assert ids(in_order) == ids(single)
+    # a position is a sample's place in the epoch's order, whichever process has it
+    assert torch.cat([batch.positions for batch in in_order]).tolist() == list(range(count))
     assert sorted(ids(single)) == list(range(count))
     assert all(batch.images.shape[1:] == (3, 8, 8) for batch in in_order)
 

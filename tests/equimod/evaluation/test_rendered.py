@@ -182,3 +182,32 @@ def test_an_empty_split_is_refused(pipeline: augspec.Pipeline) -> None:
     with pytest.raises(ValueError, match="the split is empty"):
         measure_retrieval(head, [], config=RetrievalConfig())
     assert per_augmentation(head, []) == {}
+
+
+def test_ops_inside_combinators_are_measured_alone_and_an_order_with_all_it_orders(
+    images: Tensor,
+) -> None:
+    text = """
+version: 1
+name: t
+views:
+  original: {ops: []}
+  first: &view
+    ops:
+      - {op: one_of, ops: [{op: horizontal_flip}, {op: solarize}]}
+      - {op: random_order, ops: [{op: color_jitter, brightness: 0.4}, {op: grayscale, p: 0.5}]}
+  second: *view
+"""
+    pipeline = augspec.compile(augspec.loads(text))
+    head = FlipHead(pipeline.layouts["first"].columns("one_of.horizontal_flip"))
+    found = per_augmentation(embedder(pipeline, head), split(images))
+    assert list(found) == [
+        "one_of.horizontal_flip",
+        "one_of.solarize",
+        "random_order",
+        "random_order.color_jitter",
+        "random_order.grayscale",
+    ]
+    flip = found["one_of.horizontal_flip"]
+    assert flip.cos_prediction == pytest.approx(1, abs=1e-6)  # nothing but the flip was rendered
+    assert flip.samples < found["random_order"].samples  # some samples had solarize instead

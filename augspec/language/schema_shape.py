@@ -1,0 +1,141 @@
+"""The JSON Schema of specs in the shape in which editors say the most helpful things.
+
+Pydantic's schema is right, but a union of ops as `oneOf` makes an editor guess which op was meant:
+without an `op`, all match; with a misspelt one, the nearest is complained about. Here the same
+rules are written so that every mistake is found at one place: which op it is comes first, and only
+that op's fields are asked for. The rules are standard JSON Schema (draft 2020-12); the annotations
+`errorMessage` and `enumDescriptions` are read by yaml-language-server (VS Code, Neovim, ...) and
+ignored elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from augspec.language.values import Value
+
+_DEFS = "#/$defs/"
+
+
+class SpecJsonSchema(GenerateJsonSchema):
+    """Pydantic's generator, with drawn values as a person writes them where they are defaults."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """The default as plain data: `[0.1, 2.0]` and not `{low: 0.1, high: 2.0}`."""
+        return dft.document() if isinstance(dft, Value) else super().encode_default(dft)
+
+
+def shape(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema in the shape described above; it accepts the same documents.
+
+    Args:
+        schema: as `pydantic.BaseModel.model_json_schema` gives it; it stays as it is.
+    """
+    return _shaped(schema, schema.get("$defs", {}))
+
+
+def _shaped(node: Any, defs: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_shaped(part, defs) for part in node]
+    if not isinstance(node, dict):
+        return node
+    if "discriminator" in node and isinstance(node.get("oneOf"), list):
+        return _tagged(node, defs)
+    shaped = {key: _shaped(part, defs) for key, part in node.items()}
+    if shaped.get("default", "") in (None, [], "") or isinstance(shaped.get("default"), dict):
+        # an editor would write it into the document; that a field may be left out says as much
+        shaped.pop("default", None)
+    if isinstance(shaped.get("anyOf"), list):
+        shaped |= _by_kind(shaped.pop("anyOf"))
+    if shaped.get("type") == "object" and "properties" in shaped:
+        _describe(shaped)
+    if "patternProperties" in shaped:
+        patterns = " or ".join(shaped["patternProperties"])
+        shaped |= {"additionalProperties": False, "errorMessage": f"must match {patterns}"}
+    return shaped
+
+
+def _tagged(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+    """A union of models with a tag: first the tag must be one of those, then that model's rules."""
+    field = node["discriminator"]["propertyName"]
+    targets = node["discriminator"]["mapping"]
+    tags = sorted(targets)
+    about = [defs[targets[tag].removeprefix(_DEFS)].get("description", "") for tag in tags]
+    chosen = {
+        "enum": tags,
+        "enumDescriptions": [text.split("\n\n")[0] for text in about],
+        "errorMessage": f"unknown {field}; known are {', '.join(tags)}",
+    }
+    return {
+        "title": field,
+        "type": "object",
+        "errorMessage": f"must be a mapping with {field!r}, such as {{{field}: {tags[0]}}}",
+        "required": [field],
+        "properties": {field: chosen},
+        "allOf": [
+            {
+                "if": {
+                    "type": "object",
+                    "required": [field],
+                    # not `const`: while completing, an editor takes `resize` for any tag that
+                    # begins with it, and would offer the fields of `resized_crop` too
+                    "properties": {field: {"type": "string", "pattern": f"^{re.escape(tag)}$"}},
+                },
+                "then": {"$ref": targets[tag]},
+            }
+            for tag in tags
+        ],
+    }
+
+
+def _by_kind(alternatives: list[Any]) -> dict[str, Any]:
+    """Alternatives of which only those can be complained about that suit the kind of value.
+
+    The small mappings among them become one: `{log_uniform: ...}` and `{choice: ..., weights: ...}`
+    are one mapping with three fields, of which the first excludes the others.
+    """
+    small = [a for a in alternatives if _is_small(a)]
+    rest = [a for a in alternatives if not _is_small(a)]
+    if len(small) < 2:
+        return {"anyOf": alternatives}
+    fields: dict[str, Any] = {}
+    for alternative in small:
+        fields |= alternative["properties"]
+    kinds = {alternative["required"][0]: alternative["properties"] for alternative in small}
+    joined = {
+        "type": "object",
+        "properties": fields,
+        "additionalProperties": False,
+        "errorMessage": f"must have one of the fields {', '.join(kinds)}",
+        "minProperties": 1,
+        "dependentRequired": {
+            field: [kind for kind, own in kinds.items() if field in own]
+            for field in fields.keys() - kinds.keys()
+        },
+        "allOf": [
+            {"if": {"required": [kind]}, "then": {"properties": {f: f in own for f in fields}}}
+            for kind, own in kinds.items()
+        ],
+    }
+    return {"if": {"type": "object"}, "then": joined, "else": {"anyOf": rest}}
+
+
+def _is_small(schema: Any) -> bool:
+    return (
+        isinstance(schema, dict)
+        and schema.get("type") == "object"
+        and len(schema.get("required", ())) == 1
+        and schema.get("additionalProperties") is False
+    )
+
+
+def _describe(model: dict[str, Any]) -> None:
+    """Names the fields where another is refused; the tag's documentation is the model's."""
+    if model.get("additionalProperties") is False and not model.get("required"):
+        model["errorMessage"] = f"fields here: {', '.join(model['properties'])}"
+    for field in model["properties"].values():
+        if isinstance(field, dict) and isinstance(field.get("const"), str):
+            field.setdefault("description", model.get("description", ""))

@@ -1,0 +1,233 @@
+"""What combinators share: ops made of ops, under the same contract and the same laws.
+
+A combinator decides, for each sample, which of its ops act, and nothing else: an op that is not
+chosen has its identity parameters. So the choice needs no columns of its own, and a choice that
+cannot be seen has no code (an op that was chosen and drew its identity, or was not chosen at all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import ConfigDict
+
+from augspec.language.codes import Code
+from augspec.language.document import Fault
+from augspec.ops.contract import Incoming, Op, Parameter, Parameters, Size, identified, list_faults
+from augspec.ops.sharing import Share, Stream, resolved
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from augspec.ops.contract import Op as AnyOp
+
+
+class Combinator(Op):
+    """An op made of ops. Subclasses decide which of them act on a sample (`decide`)."""
+
+    # built as a part of the spec; by itself only where a test or a person asks for it
+    model_config = ConfigDict(defer_build=True)
+
+    ops: tuple[AnyOp, ...] = ()
+    """The ops that it is made of."""
+
+    gates: ClassVar[bool] = True
+    """Whether it may leave an op out on some samples."""
+
+    resizes: ClassVar[bool] = False
+    """Whether its ops may change the size of the image."""
+
+    not_invertible: ClassVar[str | None] = "its ops would have to be undone in reverse"
+
+    @cached_property
+    def children(self) -> tuple[tuple[str, Op], ...]:
+        """The ops with the ids that their parameters' names begin with."""
+        return identified(self.ops)
+
+    @property
+    def choices(self) -> int:
+        """How many uniforms `decide` needs."""
+        return 0
+
+    def decide(self, u: Tensor) -> tuple[dict[str, Tensor], list[Tensor] | None]:
+        """Maps uniforms to the combinator's own parameters, and to which ops act.
+
+        Args:
+            u: `(B, choices)` float64.
+
+        Returns:
+            Its own parameters; and for each op, `(B,)` bool, or None if all always act.
+        """
+        return {}, None
+
+    def own_parameters(self) -> tuple[Parameter, ...]:
+        """The parameters beside those of its ops; their columns come first."""
+        return ()
+
+    @property
+    def keeps_size(self) -> bool:  # type: ignore[override]
+        """See `Op.keeps_size`."""
+        return all(op.keeps_size for _, op in self.children)
+
+    @property
+    def not_differentiable(self) -> str | None:  # type: ignore[override]
+        """See `Op.not_differentiable`."""
+        return next(
+            (op.not_differentiable for _, op in self.children if op.not_differentiable), None
+        )
+
+    @property
+    def identity_error(self) -> float:  # type: ignore[override]
+        """See `Op.identity_error`; its ops are applied, not just rendered, so there is none."""
+        return 0.0
+
+    def output_size(self, size: Size) -> Size:
+        """See `Op.output_size`."""
+        for _, op in self.children:
+            size = op.output_size(size)
+        return size
+
+    def fixed_output_size(self) -> Size | None:
+        """See `Op.fixed_output_size`."""
+        return self._inside(Incoming(None))[-1].size
+
+    def _inside(self, incoming: Incoming) -> list[Incoming]:
+        """What reaches each op, and what leaves the last."""
+        found = [incoming]
+        for _, op in self.children:
+            found.append(op.outgoing(found[-1]))
+        return found
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """Its own, then those of its ops; where an op can be left out, the identity can occur."""
+        found = list(self.own_parameters())
+        for (name, op), at in zip(self.children, self._inside(Incoming(size)), strict=False):
+            for parameter in op.parameters(at.size):
+                own = replace(parameter, name=f"{name}.{parameter.name}")
+                found.append(_with_identity(own) if self.gates else own)
+        return tuple(found)
+
+    def streams(self) -> tuple[Stream, ...]:
+        """See `Op.streams`: its own choices, then its ops in order."""
+        share = resolved(self.share)
+        own = (Stream("", self.choices, share or Share()),) if self.choices else ()
+        inner = (s.inside(name, share) for name, op in self.children for s in op.streams())
+        return (*own, *inner)
+
+    def draw(self, uniforms: Sequence[Tensor], size: Size) -> dict[str, Tensor]:
+        """See `Op.draw`."""
+        rest = list(uniforms)
+        params: dict[str, Tensor] = {}
+        acts: list[Tensor] | None = None
+        if self.choices:
+            params, acts = self.decide(rest.pop(0))
+        for index, (name, op) in enumerate(self.children):
+            count = len(op.streams())
+            drawn, rest = op.draw(rest[:count], size), rest[count:]
+            if acts is not None:
+                drawn = op.gated(drawn, acts[index])
+            params |= {f"{name}.{key}": value for key, value in drawn.items()}
+            size = op.output_size(size)
+        return params
+
+    def parts(self, params: Parameters) -> Iterator[tuple[str, Op, dict[str, Tensor]]]:
+        """Each op with its id and its own part of the parameters."""
+        for name, op in self.children:
+            prefix = f"{name}."
+            own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+            yield name, op, own
+
+    def canonical(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.canonical`."""
+        found = {p.name: params[p.name] for p in self.own_parameters()}
+        for name, op, own in self.parts(params):
+            found |= {f"{name}.{key}": value for key, value in op.canonical(own).items()}
+        return found
+
+    def encode_canonical(self, params: Parameters) -> Tensor:
+        """See `Op.encode_canonical`."""
+        import torch
+
+        columns = [p.codec.encode(params[p.name]) for p in self.own_parameters()]
+        columns += [op.encode_canonical(own) for _, op, own in self.parts(params) if own]
+        return torch.cat(columns, dim=-1)
+
+    def decode(self, code: Tensor) -> dict[str, Tensor]:
+        """See `Op.decode`."""
+        params = {}
+        for parameter in self.own_parameters():
+            width = parameter.codec.width
+            params[parameter.name] = parameter.codec.decode(code[:, :width])
+            code = code[:, width:]
+        for name, op in self.children:
+            width = sum(p.codec.width for p in op.parameters())
+            if op.parameters():
+                own = op.decode(code[:, :width])
+                params |= {f"{name}.{key}": value for key, value in own.items()}
+            code = code[:, width:]
+        return params
+
+    def acting(self, params: Parameters) -> list[Tensor]:
+        """Which samples each op changes, `(B,)` bool each."""
+        return [op.active(own) for _, op, own in self.parts(params)]
+
+    def active(self, params: Parameters) -> Tensor:
+        """See `Op.active`."""
+        import torch
+
+        return torch.stack(self.acting(params)).any(dim=0)
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`: its ops one after the other, each on the samples that it changes."""
+        for _, op, own in self.parts(params):
+            x = op.apply(x, own)
+        return x
+
+    def apply(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.apply`."""
+        return self.render(x, params)
+
+    def faults(self, incoming: Incoming) -> list[Fault]:
+        """See `Op.faults`: those of its ops, and ops that cannot stand here."""
+        faults = [fault.under("ops") for fault in list_faults(self.ops, incoming)]
+        for index, (_, op) in enumerate(self.children):
+            where = ("ops", index, "op")
+            if not self.resizes and not op.keeps_size:
+                message = f"{op.tag()} changes the size of the image, which {self.tag()} must keep"
+                faults.append(Fault(where, message, Code.CHANGES_SIZE))
+            elif self.gates and not op.can_be_left_out and self._renders(op):
+                message = f"{op.tag()} always acts, and {self.tag()} must be able to leave it out"
+                faults.append(Fault(where, message, Code.ALWAYS_ACTS))
+        return faults
+
+    @staticmethod
+    def _renders(op: Op) -> bool:
+        """Whether there is anything to leave out: an empty `sequence` has nothing."""
+        return not isinstance(op, Combinator) or bool(op.ops)
+
+    def leaves(self) -> Iterator[tuple[tuple[str | int, ...], Op]]:
+        """See `Op.leaves`."""
+        for index, op in enumerate(self.ops):
+            for path, leaf in op.leaves():
+                yield ("ops", index, *path), leaf
+
+    @property
+    def can_be_left_out(self) -> bool:
+        """See `Op.can_be_left_out`: whether each of its ops can be."""
+        return all(op.can_be_left_out for _, op in self.children if self._renders(op))
+
+    @property
+    def can_act(self) -> bool:
+        """See `Op.can_act`; an empty `sequence` is how a recipe writes that nothing happens."""
+        return any(op.can_act for _, op in self.children)
+
+
+def _with_identity(parameter: Parameter) -> Parameter:
+    """The parameter with a range that holds its identity too."""
+    if parameter.low is None or parameter.high is None:
+        return parameter
+    low, high = min(parameter.low, parameter.identity), max(parameter.high, parameter.identity)
+    return replace(parameter, low=low, high=high)

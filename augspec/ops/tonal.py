@@ -1,0 +1,61 @@
+"""What ops that change the tones of an image have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from augspec.encoding.codecs import Bit, Linear
+from augspec.language.values import Value
+from augspec.language.within import Within
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Factor = Annotated[Value, Within(0.0, spread_around=1.0)]
+
+
+def gated_range(value: Value, identity: float, p: float) -> tuple[float, float]:
+    """The range of a parameter that is drawn from `value` with probability `p`."""
+    if p == 0:
+        return identity, identity
+    if p == 1:
+        return value.low, value.high
+    return min(value.low, identity), max(value.high, identity)
+
+
+class FactorOp(RandomOp):
+    """An op with one factor that changes nothing at 1. Subclasses give the default and `render`."""
+
+    factor: Factor
+    """A factor >= 0; 1 changes nothing."""
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """See `Op.parameters`."""
+        low, high = gated_range(self.factor, 1.0, self.p)
+        return (Parameter("factor", "factor", 1.0, low, high, Linear(1.0)),)
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`."""
+        return {"factor": self.factor.sample(u[:, 0])}
+
+    def active(self, params: Parameters) -> Tensor:
+        """See `Op.active`."""
+        return params["factor"] != 1.0
+
+
+class SwitchOp(RandomOp):
+    """An op that acts in one way or not at all. Subclasses give `render`."""
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """See `Op.parameters`."""
+        high = 1.0 if self.p > 0 else 0.0
+        return (Parameter("on", "0 or 1", 0.0, 0.0, high, Bit(), differentiable=False),)
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`."""
+        return {"on": u.new_ones(u.shape[0])}
+
+    def active(self, params: Parameters) -> Tensor:
+        """See `Op.active`."""
+        return params["on"] > 0.5
