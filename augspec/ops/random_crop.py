@@ -1,0 +1,138 @@
+"""Cut out a box of a fixed size at a random place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from augspec.encoding.codecs import Linear
+from augspec.language.codes import Code
+from augspec.language.document import Fault
+from augspec.ops.contract import Incoming, Parameter, Parameters, Size
+from augspec.ops.geometry import GeometricOp, Side, pair, scale_and_shift
+from augspec.ops.pad import Padding, PadMode, margins, padded_size, padding_faults
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RandomCrop(GeometricOp):
+    """Pad, and cut out a box at a random place, as `torchvision.transforms.v2.RandomCrop`.
+
+    Nothing is resampled: the box has whole pixels. The parameters are the box's centre relative to
+    the image that reaches the op, before padding. The identity is the middle: the box that
+    `CenterCrop` cuts out, whose margin, where it is half a pixel off, is rounded to the even
+    number; or the nearest one that lies in the padded image.
+    """
+
+    op: Literal["random_crop"] = "random_crop"
+
+    size: Side | tuple[Side, Side] = 8
+    """Side of the square cut out, or its height and width, in pixels."""
+
+    padding: Padding = 0
+    """Pixels to add first on every side, or at the left, top, right and bottom."""
+
+    mode: PadMode = "constant"
+    """What the margin shows: `constant` (see `fill`), `edge` (the outermost pixels repeated), or
+    the image mirrored, with (`symmetric`) or without (`reflect`) its outermost pixels."""
+
+    fill: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Intensity of a `constant` margin: 0 is black, 1 is white."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"size": [16, 17], "padding": 4, "fill": 0.5},
+        {"size": 11, "padding": [1, 2, 3, 4], "mode": "reflect"},
+        {"size": [7, 8], "padding": [0, 0, 5, 8], "mode": "symmetric"},
+        {"size": [20, 24], "padding": [8, 6, 8, 6], "mode": "edge"},
+    )
+    draws: ClassVar[int] = 2
+    keeps_size: ClassVar[bool] = False
+    not_invertible: ClassVar[str | None] = "what lies outside the box is gone"
+
+    def output_size(self, size: Size) -> Size:
+        """See `Op.output_size`."""
+        return pair(self.size)
+
+    def fixed_output_size(self) -> Size | None:
+        """See `Op.fixed_output_size`."""
+        return pair(self.size)
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """The centre of the box, relative to the image that reaches the op."""
+        found = []
+        for axis, name in enumerate(("height", "width")):
+            low, high = None, None
+            if size is not None:
+                first, last = self._places(axis, size[axis])
+                half, side = pair(self.size)[axis] / 2, size[axis]
+                low, high = min((first + half) / side, 0.5), max((last + half) / side, 0.5)
+            centre = ("center_y", "center_x")[axis]
+            found.append(Parameter(centre, f"source {name}", 0.5, low, high, Linear(0.5), False))
+        return tuple(found)
+
+    def _places(self, axis: int, side: int) -> tuple[int, int]:
+        """The first and last row (axis 0) or column at which a box can start, before padding."""
+        left, top, right, bottom = margins(self.padding)
+        before, after = ((top, bottom), (left, right))[axis]
+        return -before, side + after - pair(self.size)[axis]
+
+    def _start(self, centre: Tensor, axis: int, side: int) -> Tensor:
+        """The row or column at which the box around this centre starts, a whole number."""
+        first, last = self._places(axis, side)
+        # like Python's `round`, which torchvision's `CenterCrop` uses, this takes halves to the
+        # even number; it undoes the rounding of float32 codes
+        return (centre * side - pair(self.size)[axis] / 2).round().clamp(first, max(first, last))
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`."""
+        import torch
+
+        params = {}
+        for axis, name in enumerate(("center_y", "center_x")):
+            first, last = self._places(axis, size[axis])
+            start = first + (u[:, axis] * (last - first + 1)).floor()
+            centre = (start + pair(self.size)[axis] / 2) / size[axis]
+            # the middle box has one code, zero, even where no box has its centre in the middle
+            middle = torch.full_like(centre, 0.5)
+            params[name] = torch.where(
+                start == self._start(middle, axis, size[axis]), middle, centre
+            )
+        return params
+
+    def corner(self, params: Parameters, size: Size) -> tuple[Tensor, Tensor]:
+        """The first row and column of the box in the image before padding, each `(B,)` float64."""
+        top = self._start(params["center_y"], 0, size[0])
+        return top, self._start(params["center_x"], 1, size[1])
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.padding import crop_padded
+
+        top, left = self.corner(params, (x.shape[-2], x.shape[-1]))
+        where = margins(self.padding)
+        return crop_padded(x, top.long(), left.long(), pair(self.size), where, self.mode, self.fill)
+
+    def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
+        """See `GeometricOp.matrix`."""
+        import torch
+
+        (height, width), (h, w) = size, pair(self.size)
+        top, left = self.corner(params, size)
+        one = torch.ones_like(top)
+        tx, ty = (width - 2 * left) / w - 1, (height - 2 * top) / h - 1
+        return scale_and_shift(one * width / w, tx, one * height / h, ty)
+
+    def faults(self, incoming: Incoming) -> list[Fault]:
+        """A margin that cannot be mirrored, or a box that the padded image does not hold."""
+        where = margins(self.padding)
+        faults = padding_faults(where, self.mode, incoming)
+        if incoming.size is None:
+            return faults
+        height, width = padded_size(incoming.size, where)
+        h, w = pair(self.size)
+        if h > height or w > width:
+            message = f"the box must fit into the padded image of {height}x{width}, got {h}x{w}"
+            faults.append(Fault(("size",), message, Code.IMAGE_SIZE))
+        return faults

@@ -1,0 +1,74 @@
+"""Warp by a thin plate spline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+POINTS = range(1, 6)
+DX, DY = tuple(f"dx_{n}" for n in POINTS), tuple(f"dy_{n}" for n in POINTS)
+
+
+class ThinPlateSpline(RandomOp):
+    """Warp smoothly by moving the corners and the middle, as Kornia's `RandomThinPlateSpline`.
+
+    The points 1 to 5 are the upper left, lower left, upper right and lower right corner and the
+    middle of the image. Each moves by a uniform amount in both directions, and what lies between
+    them follows a thin plate spline (Bookstein, PAMI 1989).
+    """
+
+    op: Literal["thin_plate_spline"] = "thin_plate_spline"
+
+    scale: float = Field(default=0.2, ge=0.0, le=0.5)
+    """The largest displacement of a point in each direction, in half widths and half heights. From
+    0.5 on, points could meet and the image fold."""
+
+    fill: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Intensity of what comes from outside the image: 0 is black, 1 is white."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"p": 0.5, "scale": 0.5},
+        {"scale": 0.05, "fill": 0.5},
+    )
+    draws: ClassVar[int] = 10
+    not_invertible: ClassVar[str | None] = "resampling loses detail"
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """The displacements of the five points: dx_1, dy_1, dx_2 ..., to the right and down."""
+        high = self.scale if self.p > 0 else 0.0
+        found = []
+        for dx, dy in zip(DX, DY, strict=True):
+            found.append(Parameter(dx, "half width", 0.0, -high, high))
+            found.append(Parameter(dy, "half height", 0.0, -high, high))
+        return tuple(found)
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`."""
+        moves = (2 * u - 1) * self.scale
+        names = [name for point in zip(DX, DY, strict=True) for name in point]
+        return dict(zip(names, moves.unbind(1), strict=True))
+
+    def active(self, params: Parameters) -> Tensor:
+        """See `Op.active`."""
+        import torch
+
+        moves = torch.stack([params[name] for name in (*DX, *DY)], dim=-1)
+        return (moves != 0).any(dim=-1)
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        import torch
+
+        from augspec.kernels.displacement import thin_plate_spline
+        from augspec.kernels.rows import where_rows
+
+        dx = torch.stack([params[name] for name in DX], dim=-1)
+        dy = torch.stack([params[name] for name in DY], dim=-1)
+        view = thin_plate_spline(x, dx, dy, self.fill)
+        return where_rows(self.active(params), view, x)  # resampling at the identity would round
