@@ -1,0 +1,36 @@
+"""Scale the intensities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from augspec.language.values import Uniform
+from augspec.ops.contract import Parameters
+from augspec.ops.tonal import Factor, FactorOp
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Brightness(FactorOp):
+    """Scale every channel, as `torchvision.transforms.v2.ColorJitter(brightness=...)`."""
+
+    op: Literal["brightness"] = "brightness"
+
+    factor: Factor = Uniform(0.6, 1.4)
+    """Factor on every channel; 1 changes nothing, 0 is black. A single number s is
+    [1 - s, 1 + s]."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"factor": 0.8, "p": 0.5},
+        {"factor": {"choice": [0, 1, 2]}},
+        {"factor": [1.4, 1.4]},
+    )
+    draws: ClassVar[int] = 1
+    not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.colour import brightness
+
+        return brightness(x, params["factor"])

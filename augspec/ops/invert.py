@@ -1,0 +1,30 @@
+"""Turn the image into its negative."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from augspec.ops.contract import Parameters
+from augspec.ops.tonal import SwitchOp
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Invert(SwitchOp):
+    """Turn every value v into 1 - v, as `torchvision.transforms.v2.RandomInvert`."""
+
+    op: Literal["invert"] = "invert"
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.rows import where_rows
+        from augspec.kernels.tone import invert
+
+        return where_rows(self.active(params), invert(x), x)
+
+    def inverse(self, params: Parameters) -> dict[str, Tensor]:
+        """A negative of a negative is the image."""
+        return dict(params)
