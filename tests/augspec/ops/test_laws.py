@@ -197,7 +197,13 @@ def test_law_7_gradients_reach_the_image_and_the_differentiable_parameters(op: O
     smooth = [p for p in op.parameters() if p.differentiable]
     # Away from special points. On the pixel grid a box snaps to it, and a difference quotient sees
     # a step; and a neutral parameter is not applied at all.
-    leaves = [(params[p.name] * 0.9 + 0.0123).requires_grad_() for p in smooth]
+    # A different step for each: equal ones may keep a map's symmetry, and with it pixels that are
+    # sampled exactly at the centre of another, where bilinear interpolation has a kink.
+    steps = [0.0123 + 0.0017 * k for k in range(len(smooth))]
+    leaves = [
+        (params[p.name] * 0.9 + step).requires_grad_()
+        for p, step in zip(smooth, steps, strict=True)
+    ]
 
     def forward(image: Tensor, *values: Tensor) -> Tensor:
         own = {p.name: value for p, value in zip(smooth, values, strict=True)}
@@ -234,14 +240,17 @@ def test_the_matrix_says_where_points_go(op: GeometricOp) -> None:
     smooth = smooth.expand(B, 3, height, width).contiguous()
     params = draw(op, 7)
     view = op.apply(smooth, params)
-    inverse = torch.linalg.inv(op.matrix(params, size, batch=B)).float()
-    grid = torch.nn.functional.affine_grid(inverse[:, :2], list(view.shape), align_corners=False)
-    warped = torch.nn.functional.grid_sample(smooth, grid, align_corners=False)
     # near the edges of the box the kernel, rightly, does not look beyond them
     middle = torch.nn.functional.affine_grid(
         torch.eye(3)[:2].expand(B, 2, 3), list(view.shape), align_corners=False
     )
+    points = torch.cat([middle, torch.ones_like(middle[..., :1])], dim=-1).double().flatten(1, 2)
+    source = points @ torch.linalg.inv(op.matrix(params, size, batch=B)).mT
+    grid = (source[..., :2] / source[..., 2:]).float().reshape(middle.shape)
+    warped = torch.nn.functional.grid_sample(smooth, grid, align_corners=False)
     inside = ((grid.abs() < 0.85) & (middle.abs() < 0.8)).all(dim=-1)
     apart = (warped - view).abs().amax(dim=1)
     assert inside.any()
-    assert apart[inside].max() < 0.03
+    # half a pixel of the steepest channel
+    nearest = getattr(op, "interpolation", None) == "nearest"
+    assert apart[inside].max() < (0.06 if nearest else 0.03)
