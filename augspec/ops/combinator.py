@@ -112,6 +112,8 @@ class Combinator(Op):
 
     def streams(self) -> tuple[Stream, ...]:
         """See `Op.streams`: its own choices, then its ops in order."""
+        if not self.parameters():
+            return ()
         share = resolved(self.share)
         own = (Stream("", self.choices, share or Share()),) if self.choices else ()
         inner = (s.inside(name, share) for name, op in self.children for s in op.streams())
@@ -119,6 +121,8 @@ class Combinator(Op):
 
     def draw(self, uniforms: Sequence[Tensor], size: Size) -> dict[str, Tensor]:
         """See `Op.draw`."""
+        if not uniforms:
+            return {}
         rest = list(uniforms)
         params: dict[str, Tensor] = {}
         acts: list[Tensor] | None = None
@@ -171,8 +175,11 @@ class Combinator(Op):
         return params
 
     def acting(self, params: Parameters) -> list[Tensor]:
-        """Which samples each op changes, `(B,)` bool each."""
-        return [op.active(own) for _, op, own in self.parts(params)]
+        """Which samples each op changes, `(B,)` bool each; an empty `sequence` changes none."""
+        import torch
+
+        idle = torch.zeros_like(next(iter(params.values())), dtype=torch.bool)
+        return [op.active(own) if own else idle for _, op, own in self.parts(params)]
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""

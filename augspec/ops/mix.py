@@ -66,10 +66,11 @@ class Mix(Combinator):
         import torch
 
         found = super().canonical(params)
+        acting = self.acting(found)
         for k, (name, op, own) in enumerate(self.parts(found), start=1):
             weight = found[f"weight_{k}"]
-            found[f"weight_{k}"] = torch.where(op.active(own), weight, 0.0)
             left = op.gated(own, weight != 0)
+            found[f"weight_{k}"] = torch.where(acting[k - 1], weight, 0.0)
             found |= {f"{name}.{key}": value for key, value in left.items()}
         return found
 
