@@ -223,7 +223,7 @@ class Order(Codec):
         return math.factorial(self.count)
 
     def permutation(self, value: Tensor) -> Tensor:
-        """Indices `(B,)` to `(B, count)` int64 permutations: entry k is the step that comes k-th."""
+        """Indices `(B,)` to `(B, count)` int64 orders: entry k is the step that comes k-th."""
         import torch
 
         rest = value.detach().round().long().clamp(0, self.orders - 1)

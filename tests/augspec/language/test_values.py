@@ -53,7 +53,7 @@ def test_draws_have_the_declared_distribution(value: Value, reference: stats.rv_
     assert (drawn.diff() >= 0).all()  # the inverse of a CDF rises
 
 
-SHAPES = (0.05, 0.1, 0.2, 0.5, 1.0, 1.7, 3.0, 10.0, 50.0, 100.0)
+SHAPES = (0.05, 0.1, 0.4, 1.0, 2.5, 10.0, 50.0, 100.0)
 
 
 @pytest.mark.parametrize("alpha", SHAPES)
@@ -89,7 +89,7 @@ def test_linspace_draws_evenly_spaced_numbers_with_both_ends(value: Linspace) ->
     drawn = value.sample((torch.arange(count, dtype=torch.float64) + 0.5) / count)
     numbers = torch.linspace(value.low, value.high, value.num, dtype=torch.float64)
     torch.testing.assert_close(drawn, numbers.repeat_interleave(1000), rtol=0, atol=1e-14)
-    assert (drawn.min(), drawn.max()) == (value.low, value.high)
+    assert (drawn.min().item(), drawn.max().item()) == (value.low, value.high)
     assert value.sample(torch.ones(1, dtype=torch.float64)).item() == value.high
 
 
