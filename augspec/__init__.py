@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         validate,
     )
     from augspec.language.files import write_atomically
+    from augspec.language.origins import load_resolved, resolved_text
     from augspec.language.resolve import override
     from augspec.language.source import Source, overlay, parse_source, read_source, subtree, without
     from augspec.language.spec import Spec, load, loads
+    from augspec.language.versions import migrate
 
 _HOMES = {
     "augspec.compiler": ("compile", "load_pipeline", "make_plan"),
@@ -48,6 +50,7 @@ _HOMES = {
         "validate",
     ),
     "augspec.language.files": ("write_atomically",),
+    "augspec.language.origins": ("load_resolved", "resolved_text"),
     "augspec.language.resolve": ("override",),
     "augspec.language.source": (
         "Source",
@@ -58,6 +61,7 @@ _HOMES = {
         "without",
     ),
     "augspec.language.spec": ("Spec", "load", "loads"),
+    "augspec.language.versions": ("migrate",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

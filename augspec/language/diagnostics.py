@@ -12,7 +12,7 @@ from augspec.language.codes import Code
 _WINDOW = 100
 """How many columns of a source line are shown at most."""
 
-_ENOUGH = 1000
+_ENOUGH = 2 * _WINDOW
 """How many characters on each side are looked at for that; a line may be as long as the file."""
 
 _TAB = "    "

@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 from augspec.language.codes import Code
 from augspec.language.compose import composed
 from augspec.language.diagnostics import SpecError
+from augspec.language.docs import DocumentJsonSchema
 from augspec.language.explain import explain
 from augspec.language.source import Source, parse_source, read_source
 
@@ -71,9 +72,15 @@ class DocumentModel(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         validate_default=False,
-        use_attribute_docstrings=True,
         serialize_by_alias=True,
     )
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **options: Any) -> dict[str, Any]:
+        """See `pydantic.BaseModel.model_json_schema`; with the documentation of all fields."""
+        return super().model_json_schema(
+            *args, **{"schema_generator": DocumentJsonSchema, **options}
+        )
 
     @classmethod
     def __get_pydantic_core_schema__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -95,7 +96,7 @@ def _inner(kind: Any, segment: str | int) -> tuple[Any, str | None]:
 
 def _unwrapped(kind: Any, discriminator: Any = None) -> tuple[Any, str | None]:
     """The type without `Annotated` and `None`, and the field that names its union's member."""
-    while True:
+    while not isinstance(kind, type):
         if get_origin(kind) is Annotated:
             kind, *notes = get_args(kind)
             for note in notes:
@@ -103,8 +104,9 @@ def _unwrapped(kind: Any, discriminator: Any = None) -> tuple[Any, str | None]:
             continue
         members = _members(kind)
         if len(members) != 1 or members[0] is kind:
-            return kind, discriminator if isinstance(discriminator, str) else None
+            break
         kind = members[0]
+    return kind, discriminator if isinstance(discriminator, str) else None
 
 
 def _members(kind: Any) -> tuple[Any, ...]:
@@ -130,7 +132,12 @@ def _labelled(members: tuple[Any, ...], label: str) -> Any:
 
 def _tags(member: Any, discriminator: str) -> tuple[Any, ...]:
     kind = _unwrapped(member)[0]
-    annotation = kind.model_fields[discriminator].annotation if _is_model(kind) else None
+    return _model_tags(kind, discriminator) if _is_model(kind) else ()
+
+
+@cache  # a document of thousands of ops may have a mistake in each
+def _model_tags(model: type[BaseModel], discriminator: str) -> tuple[Any, ...]:
+    annotation = model.model_fields[discriminator].annotation
     return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 

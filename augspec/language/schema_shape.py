@@ -13,15 +13,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
-
+from augspec.language.docs import DocumentJsonSchema
 from augspec.language.values import Value
 
 _DEFS = "#/$defs/"
 
 
-class SpecJsonSchema(GenerateJsonSchema):
-    """Pydantic's generator, with drawn values as a person writes them where they are defaults."""
+class SpecJsonSchema(DocumentJsonSchema):
+    """The generator, with drawn values as a person writes them where they are defaults."""
 
     def encode_default(self, dft: Any) -> Any:
         """The default as plain data: `[0.1, 2.0]` and not `{low: 0.1, high: 2.0}`."""

@@ -123,24 +123,33 @@ class Spec(DocumentModel):
         return {"version": self.version, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Spec:
+def load(path: str | Path, overrides: Sequence[str] = (), *, allow_outside: bool = False) -> Spec:
     """Reads a spec from a YAML or JSON file, without importing torch.
 
     Args:
         path: the file.
         overrides: assignments such as `views.first.ops.gaussian_blur.p=0`.
+        allow_outside: whether it may extend files outside its own folder and what is below.
 
     Raises:
         SpecError: the file cannot be read or has mistakes; the error lists them all, each as
             `file:line:column` with the line and a caret.
     """
-    return load_model(Spec, path, overrides)
+    return load_model(Spec, path, overrides, allow_outside=allow_outside)
 
 
-def loads(text: str, name: str = "<string>", overrides: Sequence[str] = ()) -> Spec:
+def loads(
+    text: str,
+    name: str = "<string>",
+    overrides: Sequence[str] = (),
+    *,
+    allow_outside: bool = False,
+) -> Spec:
     """Reads a spec from text; `name` stands for the file in error messages.
+
+    What it extends is looked for from the current folder.
 
     Raises:
         SpecError: see `load`.
     """
-    return loads_model(Spec, text, name, overrides)
+    return loads_model(Spec, text, name, overrides, allow_outside=allow_outside)

@@ -16,7 +16,7 @@ from augspec.ops.affinity import (
     ShearDegrees,
     affinity,
     below_90,
-    drawn_range,
+    gated_range,
     sample_tangent,
     tangent_range,
     turn_range,
@@ -82,9 +82,9 @@ class Affine(WarpOp):
         """The angle in turns (clockwise), the shift, the scale, and the tangents of the shears."""
         p, smooth = self.p, self.interpolation == "bilinear"
         angle = turn_range(self.degrees, p)
-        x = drawn_range(self.translate_x.low, self.translate_x.high, 0.0, p)
-        y = drawn_range(self.translate_y.low, self.translate_y.high, 0.0, p)
-        scale = drawn_range(self.scale.low, self.scale.high, 1.0, p)
+        x = gated_range(self.translate_x.low, self.translate_x.high, 0.0, p)
+        y = gated_range(self.translate_y.low, self.translate_y.high, 0.0, p)
+        scale = gated_range(self.scale.low, self.scale.high, 1.0, p)
         shear_x, shear_y = tangent_range(self.shear_x, p), tangent_range(self.shear_y, p)
         return (
             Parameter("angle", "turn", 0.0, *angle, Angle(), smooth),

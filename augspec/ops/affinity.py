@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from augspec.language.document import fault
 from augspec.language.values import Value
 from augspec.language.within import Within
-from augspec.ops.contract import Size
+from augspec.ops.contract import Size, gated_range
 from augspec.ops.geometry import affine_matrix
 
 if TYPE_CHECKING:
@@ -28,22 +28,15 @@ def below_90(value: Value) -> Value:
     return value
 
 
-def drawn_range(low: float, high: float, identity: float, p: float) -> tuple[float, float]:
-    """The range of a parameter whose ungated draws lie in [low, high]."""
-    if p == 0:
-        return identity, identity
-    return (low, high) if p == 1 else (min(low, identity), max(high, identity))
-
-
 def tangent_range(value: Value, p: float) -> tuple[float, float]:
     """The range of the tangent of an angle that is drawn in degrees."""
     low, high = (math.tan(math.radians(degrees)) for degrees in (value.low, value.high))
-    return drawn_range(low, high, 0.0, p)
+    return gated_range(low, high, 0.0, p)
 
 
 def turn_range(value: Value, p: float) -> tuple[float, float]:
     """The range in turns of an angle that is drawn in degrees."""
-    return drawn_range(value.low / 360, value.high / 360, 0.0, p)
+    return gated_range(value.low / 360, value.high / 360, 0.0, p)
 
 
 def sample_tangent(value: Value, u: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from augspec.encoding.codecs import Angle, Codec, Linear, Order
 from augspec.language.document import fault
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size, gated_range
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,10 +77,7 @@ class ColorJitter(RandomOp):
 
     def _parameter(self, name: str, unit: str, identity: float, codec: Codec) -> Parameter:
         value: Value = getattr(self, name)
-        low = min(value.low, identity) if self.p < 1 else value.low
-        high = max(value.high, identity) if self.p < 1 else value.high
-        if self.p == 0:
-            low = high = identity
+        low, high = gated_range(value.low, value.high, identity, self.p)
         return Parameter(name, unit, identity, low, high, codec)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

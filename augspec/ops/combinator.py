@@ -34,6 +34,8 @@ class Combinator(Op):
     ops: tuple[AnyOp, ...] = ()
     """The ops that it is made of."""
 
+    group: ClassVar[str] = "combinators"
+
     gates: ClassVar[bool] = True
     """Whether it may leave an op out on some samples."""
 

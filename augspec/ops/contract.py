@@ -98,6 +98,9 @@ class Op(DocumentModel):
     """Who shares this op's draw: `views` (all that have such an op of this id), `pairs` of samples,
     or `{views: ..., samples: n}`. Without it, every sample of every view has a draw of its own."""
 
+    group: ClassVar[str] = "colour"
+    """Under which heading lists of ops show it."""
+
     examples: ClassVar[tuple[dict[str, Any], ...]] = ()
     """Ways to write this op that reach its corners: the law tests, the help and the editor use
     them. The default construction is always tested too."""
@@ -267,6 +270,13 @@ class Op(DocumentModel):
     def can_act(self) -> bool:
         """Whether any draw can change any image, the gate set aside."""
         return not self.parameters() or any(p.acts for p in self.parameters())
+
+
+def gated_range(low: float, high: float, identity: float, p: float) -> tuple[float, float]:
+    """The range of a parameter whose draws lie in [low, high] where a gate of `p` lets them act."""
+    if p == 0:
+        return identity, identity
+    return (low, high) if p == 1 else (min(low, identity), max(high, identity))
 
 
 class RandomOp(Op):

@@ -35,6 +35,7 @@ class CutoutGrid(RandomOp):
     fill: float = Field(default=0.0, ge=0.0, le=1.0)
     """Intensity of the holes: 0 is black, 1 is white."""
 
+    group: ClassVar[str] = "occlusion"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"p": 0.5, "fill": 0.5},
         {"unit": 0.5, "ratio": [0.1, 0.9]},

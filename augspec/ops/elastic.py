@@ -41,6 +41,7 @@ class Elastic(RandomOp):
     fill: float = Field(default=0.0, ge=0.0, le=1.0)
     """Intensity of what comes from outside the image: 0 is black, 1 is white."""
 
+    group: ClassVar[str] = "geometry"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"p": 0.5, "alpha": [20.0, 60.0], "sigma": [2.0, 4.0], "fill": 0.5},
         {"alpha": 10, "sigma": 1.0, "interpolation": "nearest"},

@@ -40,6 +40,7 @@ class Erase(RandomOp):
     fill: float = Field(default=0.0, ge=0.0, le=1.0)
     """Intensity of the box: 0 is black, 1 is white (torchvision's `value`)."""
 
+    group: ClassVar[str] = "occlusion"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"p": 0.5, "fill": 0.5},
         {"area": [0.5, 1.0], "aspect": [0.5, 2.0]},

@@ -30,7 +30,7 @@ class Gamma(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
-        low, high = gated_range(self.gamma, 1.0, self.p)
+        low, high = gated_range(self.gamma.low, self.gamma.high, 1.0, self.p)
         return (Parameter("gamma", "exponent", 1.0, low, high, Log()),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from augspec.language.codes import Code
-from augspec.language.document import Fault, fault
+from augspec.language.document import Fault
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.windowed import odd, reach_faults
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,7 @@ class GaussianBlur(RandomOp):
     sigma: Annotated[Value, Within(0.0, open_low=True)] = Uniform(0.1, 2.0)
     """Standard deviation of the Gaussian in pixels of the image that reaches the op."""
 
+    group: ClassVar[str] = "filters"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"kernel": 5, "sigma": [0.1, 2.0], "p": 0.5},
         {"sigma": 0.7},
@@ -35,12 +37,7 @@ class GaussianBlur(RandomOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "fine detail is gone"
 
-    @field_validator("kernel")
-    @classmethod
-    def _odd(cls, kernel: int) -> int:
-        if kernel % 2 == 0:
-            raise fault(f"the kernel needs an odd side, such as {kernel + 1}, got {kernel}")
-        return kernel
+    _odd = field_validator("kernel")(odd)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Sigma as a fraction of the shorter side, so that its code is free of resolution."""
@@ -67,12 +64,7 @@ class GaussianBlur(RandomOp):
 
     def faults(self, incoming: Incoming) -> list[Fault]:
         """A kernel that reaches past the mirrored edge, or a sigma that it cannot show."""
-        faults, size = [], incoming.size
-        if size is not None and self.kernel // 2 >= min(size):
-            message = f"a kernel of {self.kernel} needs an image of more than "
-            message += f"{self.kernel // 2} pixels a side, got {size[0]}x{size[1]}"
-            message += f": at most {2 * min(size) - 1}"
-            faults.append(Fault(("kernel",), message, Code.IMAGE_SIZE))
+        faults = reach_faults(self.kernel, incoming)
         if self.sigma.high > self.kernel:
             # beyond this the weights at the kernel's edge are over 88 % (exp(-1/8)) of the
             # middle's: a box, whose width sigma no longer decides

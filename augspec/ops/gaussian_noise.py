@@ -28,6 +28,7 @@ class GaussianNoise(RandomOp):
     sigma: Annotated[Value, Within(0.0)] = Uniform(0.01, 0.1)
     """Standard deviation of the noise, in intensities of [0, 1]; torchvision's default is 0.1."""
 
+    group: ClassVar[str] = "noise"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"sigma": 0.1, "p": 0.5},
         {"mean": [-0.1, 0.1], "sigma": {"choice": [0, 0.05]}},
@@ -37,12 +38,13 @@ class GaussianNoise(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Mean and sigma; the seed of the noise is no part of the code."""
+        mean = gated_range(self.mean.low, self.mean.high, 0.0, self.p)
+        sigma = gated_range(self.sigma.low, self.sigma.high, 0.0, self.p)
+        seed = Parameter("seed", "32-bit word", 0.0, 0.0, 2.0**32 - 1, Uncoded(), False)
         return (
-            Parameter("mean", "intensity", 0.0, *gated_range(self.mean, 0.0, self.p)),
-            Parameter("sigma", "intensity", 0.0, *gated_range(self.sigma, 0.0, self.p)),
-            Parameter(
-                "seed", "32-bit word", 0.0, 0.0, 2.0**32 - 1, Uncoded(), differentiable=False
-            ),
+            Parameter("mean", "intensity", 0.0, *mean),
+            Parameter("sigma", "intensity", 0.0, *sigma),
+            seed,
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

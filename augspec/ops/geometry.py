@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 class GeometricOp(Op):
     """An op that moves pixels by a projective map: it also has a matrix."""
+
+    group: ClassVar[str] = "geometry"
 
     def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
         """The map from points of the incoming image to points of the outgoing one.

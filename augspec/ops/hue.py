@@ -33,7 +33,7 @@ class Hue(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
-        low, high = gated_range(self.shift, 0.0, self.p)
+        low, high = gated_range(self.shift.low, self.shift.high, 0.0, self.p)
         return (Parameter("shift", "turn", 0.0, low, high, Angle()),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

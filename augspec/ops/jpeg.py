@@ -32,6 +32,7 @@ class Jpeg(RandomOp):
     is equally likely, both ends included, as in torchvision; draws of other distributions are
     rounded to the nearest."""
 
+    group: ClassVar[str] = "noise"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"quality": 50, "p": 0.5},
         {"quality": [1, 100]},

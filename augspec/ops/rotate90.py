@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from augspec.encoding.codecs import Angle
 from augspec.language.codes import Code
 from augspec.language.document import Fault, fault
-from augspec.ops.affinity import affinity, drawn_range
+from augspec.ops.affinity import affinity, gated_range
 from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
 from augspec.ops.geometry import GeometricOp
 
@@ -44,7 +44,7 @@ class Rotate90(RandomOp, GeometricOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The angle; three quarters are coded as the quarter turn backwards."""
-        low, high = drawn_range(min(self.quarters) / 4, max(self.quarters) / 4, 0.0, self.p)
+        low, high = gated_range(min(self.quarters) / 4, max(self.quarters) / 4, 0.0, self.p)
         return (Parameter("angle", "turn", 0.0, low, high, Angle(), differentiable=False),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

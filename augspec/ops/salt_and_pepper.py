@@ -27,6 +27,7 @@ class SaltAndPepper(RandomOp):
     salt: Annotated[Value, Within(0.0, 1.0)] = Uniform(0.4, 0.6)
     """Fraction of the noise that is white (salt): the probability of each; the rest is black."""
 
+    group: ClassVar[str] = "noise"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"amount": 0.3, "salt": 1, "p": 0.5},
         {"amount": {"choice": [0, 0.2]}, "salt": [0, 1]},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Log
 from augspec.language.values import Uniform
-from augspec.ops.affinity import Factor, affinity, drawn_range
+from augspec.ops.affinity import Factor, affinity, gated_range
 from augspec.ops.contract import Parameter, Parameters, Size
 from augspec.ops.geometry import WarpOp
 
@@ -34,7 +34,7 @@ class Scale(WarpOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The factor."""
-        low, high = drawn_range(self.factor.low, self.factor.high, 1.0, self.p)
+        low, high = gated_range(self.factor.low, self.factor.high, 1.0, self.p)
         smooth = self.interpolation == "bilinear"
         return (Parameter("factor", "factor", 1.0, low, high, Log(), smooth),)
 

@@ -26,6 +26,7 @@ class Sharpness(FactorOp):
     """Factor on the distance to a 3x3 smoothed image; 1 changes nothing, 0 is the smoothed image, 2
     sharpens. A single number s is [1 - s, 1 + s]."""
 
+    group: ClassVar[str] = "filters"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"factor": 1.0, "p": 0.5},
         {"factor": {"choice": [0, 1, 2]}},

@@ -32,6 +32,7 @@ class ThinPlateSpline(RandomOp):
     fill: float = Field(default=0.0, ge=0.0, le=1.0)
     """Intensity of what comes from outside the image: 0 is black, 1 is white."""
 
+    group: ClassVar[str] = "geometry"
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"p": 0.5, "scale": 0.5},
         {"scale": 0.05, "fill": 0.5},

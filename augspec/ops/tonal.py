@@ -7,21 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 from augspec.encoding.codecs import Bit, Linear
 from augspec.language.values import Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size, gated_range
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Factor = Annotated[Value, Within(0.0, spread_around=1.0)]
-
-
-def gated_range(value: Value, identity: float, p: float) -> tuple[float, float]:
-    """The range of a parameter that is drawn from `value` with probability `p`."""
-    if p == 0:
-        return identity, identity
-    if p == 1:
-        return value.low, value.high
-    return min(value.low, identity), max(value.high, identity)
 
 
 class FactorOp(RandomOp):
@@ -32,7 +23,7 @@ class FactorOp(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
-        low, high = gated_range(self.factor, 1.0, self.p)
+        low, high = gated_range(self.factor.low, self.factor.high, 1.0, self.p)
         return (Parameter("factor", "factor", 1.0, low, high, Linear(1.0)),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

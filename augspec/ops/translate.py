@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.language.values import Uniform
-from augspec.ops.affinity import Fraction, affinity, drawn_range
+from augspec.ops.affinity import Fraction, affinity, gated_range
 from augspec.ops.contract import Parameter, Parameters, Size
 from augspec.ops.geometry import WarpOp
 
@@ -38,8 +38,8 @@ class Translate(WarpOp):
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The shift relative to the image's sides."""
         smooth = self.interpolation == "bilinear"
-        x = drawn_range(self.x.low, self.x.high, 0.0, self.p)
-        y = drawn_range(self.y.low, self.y.high, 0.0, self.p)
+        x = gated_range(self.x.low, self.x.high, 0.0, self.p)
+        y = gated_range(self.y.low, self.y.high, 0.0, self.p)
         return (
             Parameter("x", "width", 0.0, *x, differentiable=smooth),
             Parameter("y", "height", 0.0, *y, differentiable=smooth),

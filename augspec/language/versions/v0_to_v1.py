@@ -23,8 +23,8 @@ def refuse_ambiguous(tree: Tree) -> Iterator[Edit]:
     """
     seen: set[str] = set()
     views = tree.root.get("views")
-    for view in views.items if views is not None else ():
-        key, name = _view_name(tree, view)
+    for use in views.items if views is not None else ():
+        key, name = _view_name(tree, use)
         if name.strip("'\"") in seen:
             raise tree.fail(key, f"two views are called {name}")
         seen.add(name.strip("'\""))

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from augspec.language.diagnostics import SpecError
 from augspec.language.document import (
     DocumentModel,
+    Fault,
     Faults,
     fault,
     load_model,
@@ -50,7 +51,7 @@ class View(DocumentModel):
 
     @model_validator(mode="after")
     def _few(self) -> "View":
-        found = [((("ops", i)), "only two ops are allowed") for i in range(2, len(self.ops))]
+        found = [Fault(("ops", i), "only two ops are allowed") for i in range(2, len(self.ops))]
         if found:
             raise Faults(found).error()
         return self
@@ -129,7 +130,7 @@ def test_every_mistake_of_a_document_at_once() -> None:
         "f:10:9: error: missing 'op' in views.second.ops.1\n"
         "  10 |       - {size: 3}\n"
         "     |         ^^^^^^^^^\n"
-        "f:11:9: error: must be a mapping, got 'crop' (a string)\n"
+        "f:11:9: error: must be a mapping, got 'crop' (a string); did you mean {op: crop}?\n"
         "  11 |       - crop\n"
         "     |         ^^^^"
     )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
 import augspec
 from augspec import Spec, SpecError
@@ -124,7 +125,8 @@ def test_grandparents_and_folders(folder: Path) -> None:
 def test_places_lie_in_the_file_that_wrote_the_value(folder: Path) -> None:
     base = BASE.replace("p: 0.2,", "p: 7,").replace("kernel: 5", "kernel: 4")
     write(folder, "base.yaml", base)
-    edits = "views:\n  first:\n    ops:\n      gaussian_blur_1: {sgima: 1}\n      resized_crop: {size: 0}"
+    edits = "views:\n  first:\n    ops:\n"
+    edits += "      gaussian_blur_1: {sgima: 1}\n      resized_crop: {size: 0}"
     found = mistakes(child(folder, edits), "views.first.ops.horizontal_flip.p=2")
     assert [place for place, _ in found] == [
         "--set:1:35",
@@ -300,7 +302,7 @@ def test_a_run_names_a_spec_that_extends(folder: Path) -> None:
 def test_any_model_can_be_written_in_parts(folder: Path) -> None:
     class Model(DocumentModel):
         a: int
-        b: dict[str, int] = {}
+        b: dict[str, int] = Field(default={})
 
     write(folder, "low.yaml", "a: 1\nb: {x: 1}")
     path = write(folder, "m.yaml", "extends: low.yaml\nlet: {two: 2}\nb: {y: $two}")
@@ -360,7 +362,7 @@ DOCUMENTS = st.recursive(
 def test_without_lists_of_ops_it_is_an_overlay(low: Any, middle: Any, top: Any) -> None:
     a, b, c = (
         parse_source(repr({"r": d}).replace("None", "null"), n)
-        for d, n in zip((low, middle, top), "abc")
+        for d, n in zip((low, middle, top), "abc", strict=True)
     )
     assert merged(a, b) == overlay(a, b)
     once, twice = merged(merged(a, b), c), merged(a, merged(b, c))

@@ -1,0 +1,30 @@
+"""`augspec plan`: what a spec compiles into."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from augspec.cli.common import Flag, Json, Overrides, load_spec
+from augspec.compiler.describe import describe, plan_document
+from augspec.compiler.plan import make_plan
+
+
+def plan(
+    path: Path, *, set_: Overrides = None, allow_outside: Flag = False, json_: Json = False
+) -> int:
+    """Show the compiled plan: what each step does, its columns, and whose draws it has.
+
+    Args:
+        path: the spec.
+        set_: an assignment such as `views.first.ops.grayscale.p=0`; may be repeated.
+        allow_outside: let the spec extend files outside its own folder.
+        json_: print plain data instead of text.
+    """
+    spec = load_spec(path, set_, allow_outside)
+    compiled = make_plan(spec)
+    if json_:
+        print(json.dumps(plan_document(compiled, spec.input_size), indent=2, ensure_ascii=False))
+    else:
+        print(describe(compiled, spec.input_size))
+    return 0

@@ -1,0 +1,122 @@
+"""Parameters in short human form: `color_jitter  brightness ×1.21, hue +11°`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from augspec.encoding.codecs import Bit, Order, Uncoded
+from augspec.ops.combinator import Combinator
+from augspec.ops.contract import Op, Parameter, Size
+from augspec.preview.text import MINUS, TIMES
+
+Drawn: TypeAlias = Mapping[str, float]
+"""One sample's parameters of one op."""
+
+_RELATIVE = ("height", "width", "mean")
+"""What the units of parameters end in that are fractions, and read best in per cent."""
+
+
+def value_words(parameter: Parameter, value: float, size: Size) -> str:
+    """A value with its unit, such as `+11°`, `×1.21`, `62%` or `1.8 px`; its name stands elsewhere.
+
+    Args:
+        parameter: the parameter.
+        value: its value.
+        size: the size of the image that reaches the op.
+    """
+    unit = parameter.unit
+    signed = "+" if value and parameter.low is not None and parameter.low < 0 else ""
+    if isinstance(parameter.codec, Bit):
+        text = "yes" if value > 0.5 else "no"
+    elif unit == "shorter side":
+        pixels = value * min(size)
+        text = f"{pixels:{signed}.{1 if abs(pixels) >= 10 else 2}f} px"
+    elif unit == "turn":
+        degrees = 360 * value
+        text = f"{degrees:{signed}.{0 if abs(degrees) >= 10 or not value else 1}f}°"
+    elif unit in ("factor", "gain"):
+        text = f"{TIMES}{value:.2f}"
+    elif unit.endswith(_RELATIVE):
+        text = f"{100 * value:{signed}.{0 if abs(value) >= 0.1 or not value else 1}f}%"
+    else:
+        text = f"{value:.3g}"
+    return text.replace("-", MINUS)
+
+
+def acting(
+    path: str, op: Op, params: Drawn, changed: Mapping[str, bool], size: Size
+) -> Iterator[tuple[str, str]]:
+    """The ops that act on one sample, each with its parameters in words.
+
+    Args:
+        path: the op's id, after those of the combinators that it is in.
+        op: the op.
+        params: the sample's own parameters of the op.
+        changed: for each of them, whether it differs from its identity.
+        size: the size of the image that reaches the op.
+    """
+    if not isinstance(op, Combinator):
+        parameters = op.parameters(size)
+        if any(changed[p.name] and not isinstance(p.codec, Order | Uncoded) for p in parameters):
+            yield path, ", ".join(_leaf(op, parameters, params, changed, size))
+        elif not parameters:
+            yield path, ""  # what draws nothing always acts
+        return
+    own = {p.name: p for p in op.own_parameters()}
+    shown = [
+        f"{name} {value_words(p, params[name], size)}"
+        for name, p in own.items()
+        if changed[name] and not isinstance(p.codec, Order)
+    ]
+    inner: list[tuple[str, str]] = []
+    active: list[str] = []
+    for name, child in op.children:
+        prefix = f"{name}."
+        part = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
+        moved = {k.removeprefix(prefix): v for k, v in changed.items() if k.startswith(prefix)}
+        found = list(acting(path + "." + name, child, part, moved, size))
+        inner += found
+        active += [name] if found else []
+        size = child.output_size(size)
+    shown += _order(op, [name for name, _ in op.children], params, active)
+    if shown and inner:
+        yield path, ", ".join(shown)
+    yield from inner
+
+
+def _leaf(
+    op: Op,
+    parameters: tuple[Parameter, ...],
+    params: Drawn,
+    changed: Mapping[str, bool],
+    size: Size,
+) -> Iterator[str]:
+    bits = [p for p in parameters if isinstance(p.codec, Bit)]
+    plain = [p for p in parameters if not isinstance(p.codec, Bit | Order | Uncoded)]
+    for parameter in bits:
+        if changed[parameter.name] and len(bits) > 1:
+            yield parameter.name
+    for parameter in plain:
+        # where a switch is on, the rest says how, the identity's own value included
+        if changed[parameter.name] or bits:
+            yield f"{parameter.name} {value_words(parameter, params[parameter.name], size)}"
+    names = [p.name for p in plain]
+    yield from _order(op, names, params, [name for name in names if changed[name]])
+
+
+def _order(op: Op, steps: list[str], params: Drawn, active: list[str]) -> Iterator[str]:
+    """The order in which those steps act that do anything, if it is drawn and there are two."""
+    own = op.own_parameters() if isinstance(op, Combinator) else op.parameters()
+    for parameter in own:
+        codec = parameter.codec
+        if isinstance(codec, Order) and codec.count == len(steps) and len(active) > 1:
+            order = _permutation(params[parameter.name], codec)
+            yield "order " + " > ".join(steps[k] for k in order if steps[k] in active)
+
+
+def _permutation(index: float, codec: Order) -> list[int]:
+    import torch
+
+    steps: list[int] = codec.permutation(torch.tensor([index], dtype=torch.float64))[0].tolist()
+    return steps
