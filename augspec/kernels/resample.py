@@ -184,11 +184,6 @@ def _filter(distance: Tensor, interpolation: Interpolation, coefficient: float) 
     return torch.where(distance < 1.0, near, torch.where(distance < 2.0, far, 0.0))
 
 
-def flip_where(x: Tensor, mask: Tensor) -> Tensor:
-    """Mirror the samples of `(B, C, H, W)` where `mask` `(B,)` is true, left to right."""
-    return torch.where(mask.reshape(-1, 1, 1, 1), x.flip(-1), x)
-
-
 def center_crop(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Crop `(B, C, H, W)` around the centre, with zeros around images that are smaller."""
     return center_crop_image(x, list(size))

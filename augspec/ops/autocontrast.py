@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters
-from augspec.ops.tonal import SwitchOp
+from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from augspec.encoding.codecs import Bit, Linear
+from augspec.encoding.codecs import Linear
 from augspec.language.values import Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size, gated_range
@@ -33,20 +33,3 @@ class FactorOp(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["factor"] != 1.0
-
-
-class SwitchOp(RandomOp):
-    """An op that acts in one way or not at all. Subclasses give `render`."""
-
-    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
-        """See `Op.parameters`."""
-        high = 1.0 if self.p > 0 else 0.0
-        return (Parameter("on", "0 or 1", 0.0, 0.0, high, Bit(), differentiable=False),)
-
-    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
-        """See `Op.sample`."""
-        return {"on": u.new_ones(u.shape[0])}
-
-    def active(self, params: Parameters) -> Tensor:
-        """See `Op.active`."""
-        return params["on"] > 0.5

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from augspec.language.codes import Code
 from augspec.language.document import Fault, fault
 from augspec.ops.contract import Incoming
-from augspec.ops.tonal import SwitchOp
+from augspec.ops.switch import SwitchOp
 
 
 def odd(kernel: int) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import InterpolationMode
 
-from augspec.kernels.resample import axis_weights, center_crop, crop_resize, flip_where, resize
+from augspec.kernels.resample import axis_weights, center_crop, crop_resize, resize
 
 DOUBLE = torch.float64
 FILTERS = ["nearest", "bilinear", "bicubic"]
@@ -153,14 +153,6 @@ def test_whole_edges_have_gradients_too() -> None:
     assert (boxes.grad != 0.0).any(dim=1).all()
 
 
-def test_flip_mirrors_the_chosen_samples_only() -> None:
-    x, mask = noise(3, 3, 5, 6), torch.tensor([True, False, True])
-    flipped = flip_where(x, mask)
-    assert torch.equal(flipped[[0, 2]], TF.horizontal_flip(x[[0, 2]]))
-    assert torch.equal(flipped[1], x[1])
-    assert torch.equal(flip_where(flipped, mask), x)
-
-
 @pytest.mark.parametrize("size", [(8, 8), (7, 4), (12, 5), (30, 31), (11, 14)])
 def test_center_crop_is_torchvisions(size: tuple[int, int]) -> None:
     x = noise(2, 3, 11, 14)
@@ -179,11 +171,11 @@ def test_resize_is_torchvisions(size, interpolation, antialias) -> None:
 @pytest.mark.parametrize("antialias", [False, True])
 @pytest.mark.parametrize("interpolation", ["nearest", "bicubic"])
 def test_compiled_kernels_give_the_same_pixels_and_gradients(interpolation, antialias) -> None:
-    boxes, mask = draw_boxes(3, 20, 24), torch.tensor([True, False, True])
+    boxes = draw_boxes(3, 20, 24)
 
     def view(x: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
         x = crop_resize(x, *boxes, (12, 9), interpolation=interpolation, antialias=antialias)
-        x = resize(flip_where(x, mask), (16, 16), interpolation, antialias)
+        x = resize(x, (16, 16), interpolation, antialias)
         return center_crop(x, (14, 18))
 
     results = []

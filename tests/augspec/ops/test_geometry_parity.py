@@ -18,6 +18,7 @@ from augspec.language.codes import Code
 from augspec.ops.affine import Affine
 from augspec.ops.contract import Incoming, Op
 from augspec.ops.geometry import WarpOp
+from augspec.ops.horizontal_flip import HorizontalFlip
 from augspec.ops.perspective import CORNERS, Perspective
 from augspec.ops.rotate import Rotate
 from augspec.ops.rotate90 import Rotate90
@@ -195,12 +196,17 @@ def test_one_part_of_an_affine_is_the_op_of_that_part() -> None:
     assert torch.equal(Rotate().apply(x, params), turned)
 
 
-def test_vertical_flip_is_torchvisions() -> None:
-    x, op = noise((20, 31)), VerticalFlip(p=0.5)
-    params = draw(op, (20, 31))
-    flipped = params["flip"] == 1
+@pytest.mark.parametrize(
+    ("op", "theirs"),
+    [(HorizontalFlip(p=0.5), F.horizontal_flip), (VerticalFlip(p=0.5), F.vertical_flip)],
+)
+def test_a_flip_is_torchvisions_on_the_chosen_samples_only(op, theirs) -> None:
+    x, params = noise((20, 31)), draw(op, (20, 31))
+    flipped, view = params["flip"] == 1, op.apply(x, params)
     assert 0 < flipped.sum() < B
-    assert torch.equal(op.apply(x, params)[flipped], F.vertical_flip(x)[flipped])
+    assert torch.equal(view[flipped], theirs(x)[flipped])
+    assert torch.equal(view[~flipped], x[~flipped])
+    assert torch.equal(op.apply(view, params), x)
 
 
 @pytest.mark.parametrize("side", [7, 32])

@@ -1,0 +1,61 @@
+"""What ops that act in one way or not at all have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from augspec.encoding.codecs import Bit
+from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.geometry import GeometricOp, scale_and_shift
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class SwitchOp(RandomOp):
+    """An op that acts in one way or not at all. Subclasses give `render`."""
+
+    switch: ClassVar[str] = "on"
+    """The name of the parameter that says whether it acts."""
+
+    def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
+        """See `Op.parameters`."""
+        high = 1.0 if self.p > 0 else 0.0
+        return (Parameter(self.switch, "0 or 1", 0.0, 0.0, high, Bit(), differentiable=False),)
+
+    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+        """See `Op.sample`."""
+        return {self.switch: u.new_ones(u.shape[0])}
+
+    def active(self, params: Parameters) -> Tensor:
+        """See `Op.active`."""
+        return params[self.switch] > 0.5
+
+
+class FlipOp(SwitchOp, GeometricOp):
+    """An op that mirrors the image along one axis."""
+
+    switch: ClassVar[str] = "flip"
+    axis: ClassVar[int]
+    """Along which axis of `(B, C, H, W)`, counted from the end."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
+
+    def render(self, x: Tensor, params: Parameters) -> Tensor:
+        """See `Op.render`."""
+        from augspec.kernels.rows import where_rows
+
+        return where_rows(self.active(params), x.flip(self.axis), x)
+
+    def inverse(self, params: Parameters) -> dict[str, Tensor]:
+        """A flip undoes itself."""
+        return dict(params)
+
+    def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
+        """See `GeometricOp.matrix`."""
+        import torch
+
+        sign = torch.where(self.active(params), -1.0, 1.0).double()
+        one, zero = torch.ones_like(sign), torch.zeros_like(sign)
+        across, down = (sign, one) if self.axis == -1 else (one, sign)
+        return scale_and_shift(across, zero, down, zero)
