@@ -17,7 +17,7 @@ def schema(*, write: Path | None = None, check: Path | None = None) -> int:
         write: the file to write it to instead.
         check: a file that must hold just this schema; the status is 2 where it is stale.
     """
-    text = json.dumps(spec_schema(), indent=2) + "\n"
+    text = json.dumps(spec_schema(), indent=1) + "\n"
     if check is not None and check.read_text(encoding="utf-8") != text:
         raise mistake(f"{check} is stale; write it anew: augspec schema --write {check}")
     if write is not None:

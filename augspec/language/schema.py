@@ -14,6 +14,7 @@ from typing import Any
 from augspec.language.extends import KEY as EXTENDS
 from augspec.language.let import KEY as LET
 from augspec.language.let import VERBATIM
+from augspec.language.schema_shape import SpecJsonSchema, shape
 from augspec.language.spec import Spec
 
 Schema = dict[str, Any]
@@ -32,7 +33,12 @@ _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 
 def spec_schema() -> Schema:
     """The schema (draft 2020-12) of a spec document; editors find it by its comment line."""
-    model = Spec.model_json_schema()
+    return shape(_spec_schema())
+
+
+def _spec_schema() -> Schema:
+    """The rules, before they take the shape in which editors say the most helpful things."""
+    model = Spec.model_json_schema(schema_generator=SpecJsonSchema)
     any_op: Schema = {}
     defs = {name: _ops_by_reference(s, any_op) for name, s in model.pop("$defs").items()}
     defs = {name: _inside(schema) for name, schema in defs.items()}

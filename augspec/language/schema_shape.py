@@ -17,6 +17,7 @@ from augspec.language.docs import DocumentJsonSchema
 from augspec.language.values import Value
 
 _DEFS = "#/$defs/"
+_TAG = "op"
 
 
 class SpecJsonSchema(DocumentJsonSchema):
@@ -41,8 +42,9 @@ def _shaped(node: Any, defs: dict[str, Any]) -> Any:
         return [_shaped(part, defs) for part in node]
     if not isinstance(node, dict):
         return node
-    if "discriminator" in node and isinstance(node.get("oneOf"), list):
-        return _tagged(node, defs)
+    tagged = _tags(node.get("oneOf"), defs)
+    if tagged:
+        return _chosen(node, tagged, defs)
     shaped = {key: _shaped(part, defs) for key, part in node.items()}
     if shaped.get("default", "") in (None, [], "") or isinstance(shaped.get("default"), dict):
         # an editor would write it into the document; that a field may be left out says as much
@@ -57,37 +59,52 @@ def _shaped(node: Any, defs: dict[str, Any]) -> Any:
     return shaped
 
 
-def _tagged(node: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
+def _tags(alternatives: Any, defs: dict[str, Any]) -> dict[str, str]:
+    """The models among the alternatives that a constant `op` tells apart, by its value."""
+    found: dict[str, str] = {}
+    for alternative in alternatives if isinstance(alternatives, list) else []:
+        reference = alternative.get("$ref", "")
+        model = defs.get(reference.removeprefix(_DEFS), {})
+        tag = model.get("properties", {}).get(_TAG, {}).get("const")
+        if tag is not None:
+            found[tag] = reference
+    return dict(sorted(found.items()))
+
+
+def _chosen(node: dict[str, Any], tagged: dict[str, str], defs: dict[str, Any]) -> dict[str, Any]:
     """A union of models with a tag: first the tag must be one of those, then that model's rules."""
-    field = node["discriminator"]["propertyName"]
-    targets = node["discriminator"]["mapping"]
-    tags = sorted(targets)
-    about = [defs[targets[tag].removeprefix(_DEFS)].get("description", "") for tag in tags]
+    about = [defs[ref.removeprefix(_DEFS)].get("description", "") for ref in tagged.values()]
     chosen = {
-        "enum": tags,
+        "enum": list(tagged),
         "enumDescriptions": [text.split("\n\n")[0] for text in about],
-        "errorMessage": f"unknown {field}; known are {', '.join(tags)}",
+        "errorMessage": f"unknown {_TAG}; known are {', '.join(tagged)}",
     }
-    return {
-        "title": field,
+    example = f"{{{_TAG}: {next(iter(tagged))}}}"
+    one = {
+        "title": _TAG,
         "type": "object",
-        "errorMessage": f"must be a mapping with {field!r}, such as {{{field}: {tags[0]}}}",
-        "required": [field],
-        "properties": {field: chosen},
+        "errorMessage": f"must be a mapping with {_TAG!r}, such as {example}",
+        "required": [_TAG],
+        "properties": {_TAG: chosen},
         "allOf": [
             {
                 "if": {
                     "type": "object",
-                    "required": [field],
+                    "required": [_TAG],
                     # not `const`: while completing, an editor takes `resize` for any tag that
                     # begins with it, and would offer the fields of `resized_crop` too
-                    "properties": {field: {"type": "string", "pattern": f"^{re.escape(tag)}$"}},
+                    "properties": {_TAG: {"type": "string", "pattern": f"^{re.escape(tag)}$"}},
                 },
-                "then": {"$ref": targets[tag]},
+                "then": {"$ref": reference},
             }
-            for tag in tags
+            for tag, reference in tagged.items()
         ],
     }
+    rest = [a for a in node["oneOf"] if a.get("$ref") not in tagged.values()]
+    if not rest:
+        return one
+    # a name such as `$flip` may stand for the whole
+    return {"if": {"type": "string", "pattern": r"^\$"}, "then": {"anyOf": rest}, "else": one}
 
 
 def _by_kind(alternatives: list[Any]) -> dict[str, Any]:
@@ -134,7 +151,7 @@ def _is_small(schema: Any) -> bool:
 def _describe(model: dict[str, Any]) -> None:
     """Names the fields where another is refused; the tag's documentation is the model's."""
     if model.get("additionalProperties") is False and not model.get("required"):
-        model["errorMessage"] = f"fields here: {', '.join(model['properties'])}"
+        model.setdefault("errorMessage", f"fields here: {', '.join(model['properties'])}")
     for field in model["properties"].values():
         if isinstance(field, dict) and isinstance(field.get("const"), str):
             field.setdefault("description", model.get("description", ""))

@@ -160,7 +160,12 @@ def _pair(raw: Any, path: tuple[str, ...]) -> tuple[float, float]:
 
 
 def _is_number(raw: Any) -> bool:
-    return isinstance(raw, (int, float)) and not isinstance(raw, bool) and math.isfinite(raw)
+    if not isinstance(raw, (int, float)) or isinstance(raw, bool):
+        return False
+    try:
+        return math.isfinite(raw)
+    except OverflowError:  # an integer that no float64 holds
+        return False
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,7 @@ def test_a_constant_factor_is_not_read_back_as_a_spread() -> None:
         ("factor", "-0.1", "1:9", ">= 0"),
         ("hue", "0.6", "1:6", "<= 0.5"),
         ("area", "[0, 1]", "1:7", "(0, 1]"),
+        ("free", "9" * 320, "1:7", "must be a number"),  # no float64 holds it
     ],
 )
 def test_mistakes_name_the_place(field: str, text: str, place: str, words: str) -> None:
