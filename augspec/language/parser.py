@@ -7,6 +7,7 @@ nesting can make a document construct more than plain data of bounded size.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -100,10 +101,19 @@ def _events(text: Text) -> Iterator[Any]:
 def _broken(text: Text, error: MarkedYAMLError) -> Diagnostic:
     """What the parser could not read, in plain words, at the place where it gave up."""
     problem = str(error.problem or error.context)
+    start = re.search("found character '(.)' that cannot start any token", problem)
     if "'\\t'" in problem:
         problem = "a tab cannot indent or separate here, use spaces"
     elif "mapping values are not allowed" in problem:
         problem = "a ':' cannot stand here; if it belongs to the value, put the value in quotes"
+        problem += "; or a space is missing after a ':' before it"
+    elif "quoted scalar" in str(error.context) and "unexpected end of stream" in problem:
+        opening = error.context_mark.index
+        return text.diagnostic(opening, "not valid YAML: this quote is never closed")
+    elif "expected <block end>" in problem:
+        problem = "the indentation fits nothing that came before"
+    elif start is not None:
+        problem = f"a value cannot begin with {start[1]!r} unless it stands in quotes"
     message = f"not valid YAML: {problem}"
     if error.problem and error.context and error.context_mark is not None:
         message += f" ({error.context} from line {text.position(error.context_mark.index).line} on)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 
 Scalar = str | int | float | bool | None
 
@@ -79,7 +80,10 @@ def _integer(word: str) -> int:
     if len(word) > _MOST_DIGITS:
         raise ValueError(f"an integer of {len(word)} digits is too long")
     base = {"0o": 8, "0x": 16}.get(word[:2], 10)
-    return int(word[2:] if base != 10 else word, base)
+    value = int(word[2:] if base != 10 else word, base)
+    if abs(value) > sys.float_info.max:
+        raise ValueError(f"an integer of {len(word)} digits is too large")
+    return value
 
 
 def _real(word: str) -> Scalar:

@@ -83,7 +83,9 @@ class Spec(DocumentModel):
     def _consistent(self) -> Spec:
         faults: list[Fault] = []
         if self.normalize is not None and len(self.normalize.mean) not in (1, self.image.channels):
-            message = f"needs {self.image.channels} numbers, one for each channel"
+            channels = self.image.channels
+            needed = "1 number" if channels == 1 else f"1 or {channels} numbers"
+            message = f"needs {needed}, for image.channels of {self.image.channels}"
             message += f", got {len(self.normalize.mean)}"
             faults.append(Fault(("normalize", "mean"), message, Code.CHANNELS))
         incoming = Incoming(self.input_size, self.image.channels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -99,13 +99,9 @@ def renderings(views: Mapping[str, View]) -> dict[str, Rendering]:
         view = views[name]
         base = found[view.like] if view.like is not None else None
         ops = view.ops or (base.ops if base else ())
+        shared = _shared(view, ops, base) if base else {}
         for copy in names(name, view):
-            draws_as = {
-                op_id: base.draws_as[op_id]
-                if base and op_id not in view.redraw and _has(base, op_id, op)
-                else copy
-                for op_id, op in identified(ops)
-            }
+            draws_as = {op_id: shared.get(op_id, copy) for op_id, _ in identified(ops)}
             found[copy] = Rendering(copy, name, ops, draws_as)
     return {copy: found[copy] for name, view in views.items() for copy in names(name, view)}
 
@@ -117,8 +113,14 @@ def names(name: str, view: View) -> tuple[str, ...]:
     return tuple(f"{name}_{k}" for k in range(1, view.count + 1))
 
 
-def _has(base: Rendering, op_id: str, op: Op) -> bool:
-    return any(i == op_id and o.tag() == op.tag() for i, o in identified(base.ops))
+def _shared(view: View, ops: Sequence[Op], base: Rendering) -> dict[str, str]:
+    """The ids of the ops whose draws are the base's, with the rendering that those come from."""
+    tags, redrawn = {i: op.tag() for i, op in identified(base.ops)}, set(view.redraw)
+    return {
+        op_id: base.draws_as[op_id]
+        for op_id, op in identified(ops)
+        if op_id not in redrawn and tags.get(op_id) == op.tag()
+    }
 
 
 def _ancestry(views: Mapping[str, View], name: str) -> list[str]:

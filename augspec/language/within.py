@@ -13,6 +13,7 @@ from pydantic_core import core_schema
 from augspec.language.codes import Code
 from augspec.language.diagnostics import nearest
 from augspec.language.document import fault
+from augspec.language.explain import shown
 from augspec.language.values import (
     Beta,
     Choice,
@@ -39,7 +40,7 @@ def parse_value(raw: Any) -> Value:
         return Uniform(*_pair(raw, ()))
     if isinstance(raw, dict):
         return _parse_mapping(raw)
-    raise fault(f"must be a number, [low, high] or one of {_FORMS}, got {raw!r}")
+    raise fault(f"must be a number, [low, high] or one of {_FORMS}, got {shown(raw)}")
 
 
 _FORMS = (
@@ -54,54 +55,61 @@ def _parse_mapping(raw: dict[str, Any]) -> Value:
         wrong = next((key for key in raw if key not in kinds), None)
         guess = nearest(str(wrong), tuple(_KINDS)) if wrong else None
         hint = f"; did you mean {guess!r}?" if guess else ""
-        raise fault(f"a drawn value is one of {_FORMS}, got {raw!r}{hint}")
+        if wrong == "uniform":
+            hint = "; [low, high] is uniform"
+        raise fault(f"a drawn value is one of {_FORMS}, got {shown(raw)}{hint}")
     kind = kinds[0]
     _refuse_extra(raw, {kind, "weights"} if kind == "choice" else {kind}, ())
     return _KINDS[kind](raw)
 
 
 def _log_uniform(raw: dict[str, Any]) -> LogUniform:
-    low, high = _pair(raw["log_uniform"], ("log_uniform",))
+    kind, written = "log_uniform", raw["log_uniform"]
+    low, high = _pair(written, (kind,))
     if low <= 0:
-        raise fault(f"log_uniform needs 0 < low <= high, got {raw['log_uniform']!r}", "log_uniform")
+        raise fault(f"log_uniform needs 0 < low <= high, got {shown(written)}", kind)
     return LogUniform(low, high)
 
 
 def _normal(whole: dict[str, Any]) -> Normal:
     raw, names = whole["normal"], ("mean", "std", "low", "high")
     if not isinstance(raw, dict) or not all(_is_number(raw.get(n)) for n in names):
-        raise fault(f"normal needs the numbers mean, std, low and high, got {raw!r}", "normal")
+        raise fault(f"normal needs the numbers mean, std, low and high, got {shown(raw)}", "normal")
     _refuse_extra(raw, set(names), ("normal",))
     mean, std, low, high = (float(raw[n]) for n in names)
     if std <= 0 or low >= high:
-        raise fault(f"normal needs std > 0 and low < high, got {raw!r}", "normal")
+        raise fault(f"normal needs std > 0 and low < high, got {shown(raw)}", "normal")
     if not (low - 8 * std < mean < high + 8 * std):
         # further out, the truncated tail holds no float64 probability mass to invert
-        raise fault("normal: the mean lies more than 8 std outside [low, high]", "normal", "mean")
+        message = f"normal: the mean must lie within 8 std of [{low:g}, {high:g}], got {mean:g}"
+        raise fault(message, "normal", "mean")
     return Normal(mean, std, low, high)
 
 
 def _choice(raw: dict[str, Any]) -> Choice:
     options = raw["choice"]
     if not isinstance(options, (list, tuple)) or not options or not all(map(_is_number, options)):
-        raise fault(f"choice needs a list of at least one number, got {options!r}", "choice")
+        raise fault(f"choice needs a list of at least one number, got {shown(options)}", "choice")
     weights = raw.get("weights", [1.0] * len(options))
     if not isinstance(weights, (list, tuple)) or len(weights) != len(options):
-        raise fault(f"weights needs one number for each of {len(options)} choices", "weights")
+        got = len(weights) if isinstance(weights, (list, tuple)) else shown(weights)
+        message = f"weights needs one number for each of {len(options)} choices, got {got}"
+        raise fault(message, "weights")
     if not all(_is_number(w) and w >= 0 for w in weights) or sum(weights) <= 0:
-        raise fault(f"weights must be >= 0 with a positive sum, got {weights!r}", "weights")
+        raise fault(f"weights must be >= 0 with a positive sum, got {shown(weights)}", "weights")
     return Choice(tuple(float(o) for o in options), tuple(float(w) for w in weights))
 
 
 def _beta(whole: dict[str, Any]) -> Beta:
     raw, names = whole["beta"], ("alpha", "beta", "low", "high")
     if not isinstance(raw, dict):
-        raise fault(f"beta needs {{alpha, beta}}, and may have low and high, got {raw!r}", "beta")
+        message = f"beta needs {{alpha, beta}}, and may have low and high, got {shown(raw)}"
+        raise fault(message, "beta")
     _refuse_extra(raw, set(names), ("beta",))
     given = {"low": 0.0, "high": 1.0, **raw}
     if not all(_is_number(given.get(n)) for n in names):
         raise fault(
-            f"beta needs the numbers alpha and beta (and low and high, if given), got {raw!r}",
+            f"beta needs the numbers alpha and beta (and low and high, if given), got {shown(raw)}",
             "beta",
         )
     alpha, beta, low, high = (float(given[n]) for n in names)
@@ -118,12 +126,12 @@ def _beta(whole: dict[str, Any]) -> Beta:
 def _linspace(whole: dict[str, Any]) -> Linspace:
     raw = whole["linspace"]
     if not isinstance(raw, (list, tuple)) or len(raw) != 3 or not all(map(_is_number, raw)):
-        raise fault(f"linspace needs [low, high, num], got {raw!r}", "linspace")
+        raise fault(f"linspace needs [low, high, num], got {shown(raw)}", "linspace")
     low, high = _pair(raw[:2], ("linspace",))
     if not isinstance(raw[2], int) or raw[2] < 2:
         raise fault(
             f"linspace: num counts the values, both ends included: a whole number from 2, "
-            f"got {raw[2]!r}",
+            f"got {shown(raw[2])}",
             "linspace",
             2,
         )
@@ -146,16 +154,17 @@ def _refuse_extra(raw: dict[str, Any], allowed: set[str], path: tuple[str, ...])
     for key in raw:
         if key not in allowed:
             guess = nearest(str(key), allowed)
-            hint = f"; did you mean {guess!r}?" if guess else f" (allowed: {sorted(allowed)})"
-            raise fault(f"unknown field {key!r}{hint}", *path, str(key))
+            names = ", ".join(sorted(allowed))
+            hint = f"; did you mean {guess!r}?" if guess else f" (allowed: {names})"
+            raise fault(f"unknown field {shown(key)}{hint}", *path, str(key))
 
 
 def _pair(raw: Any, path: tuple[str, ...]) -> tuple[float, float]:
     if not isinstance(raw, (list, tuple)) or len(raw) != 2 or not all(map(_is_number, raw)):
-        raise fault(f"must be two numbers [low, high], got {raw!r}", *path)
+        raise fault(f"must be two numbers [low, high], got {shown(raw)}", *path)
     low, high = float(raw[0]), float(raw[1])
     if low > high:
-        raise fault(f"low must not exceed high, got [{raw[0]!r}, {raw[1]!r}]", *path)
+        raise fault(f"low must not exceed high, got {shown(raw)}", *path)
     return low, high
 
 
@@ -166,6 +175,11 @@ def _is_number(raw: Any) -> bool:
         return math.isfinite(raw)
     except OverflowError:  # an integer that no float64 holds
         return False
+
+
+_MOST = 1e9
+"""No draw is larger, nor smaller than its inverse where zero is refused: far beyond any use, and
+all that is computed from such draws is finite."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +193,7 @@ class Within:
         spread_around: torchvision's shorthand: a single number s means the range
             [spread_around - s, spread_around + s], clipped to the bounds.
         code: the stable code of the mistake of a draw out of bounds.
+        hint: what else to say of a draw out of bounds.
     """
 
     low: float = -math.inf
@@ -186,9 +201,20 @@ class Within:
     open_low: bool = False
     spread_around: float | None = None
     code: Code | None = None
+    hint: str = ""
 
     def read(self, raw: Any) -> Value:
         """Parses and bounds-checks one field's value."""
+        value = self._parsed(raw)
+        if max(-value.low, value.high) > _MOST:
+            raise fault(f"must lie in [{-_MOST:g}, {_MOST:g}], got {shown(raw)}", code=self.code)
+        if self.open_low and self.low < value.low < self.low + 1 / _MOST:
+            raise fault(f"must be at least {self.low + 1 / _MOST:g}, got {shown(raw)}")
+        if self.spread_around is not None and isinstance(value, Constant):
+            return Uniform(value.value, value.value)  # a bare number would read back as a spread
+        return value
+
+    def _parsed(self, raw: Any) -> Value:
         if self.spread_around is not None and _is_number(raw):
             return self._spread(float(raw))
         value = parse_value(raw)
@@ -197,9 +223,8 @@ class Within:
             or value.high > self.high
             or (self.open_low and value.low <= self.low)
         ):
-            raise fault(f"must lie in {self.interval()}, got {raw!r}", code=self.code)
-        if self.spread_around is not None and isinstance(value, Constant):
-            return Uniform(value.value, value.value)  # a bare number would read back as a spread
+            message = f"must lie in {self.interval()}, got {shown(raw)}{self.hint}"
+            raise fault(message, code=self.code)
         return value
 
     def _spread(self, s: float) -> Value:

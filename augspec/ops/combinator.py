@@ -12,10 +12,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from augspec.language.codes import Code
-from augspec.language.document import Fault
+from augspec.language.document import Fault, fault
 from augspec.ops.contract import Incoming, Op, Parameter, Parameters, Size, identified, list_faults
 from augspec.ops.sharing import Share, Stream, resolved
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from augspec.ops.contract import Op as AnyOp
+
+
+MOST_RENDERS = 1024
+"""How many ops one op may run: nested repeats multiply, and every op has columns in the code."""
 
 
 class Combinator(Op):
@@ -43,6 +47,28 @@ class Combinator(Op):
     """Whether its ops may change the size of the image."""
 
     not_invertible: ClassVar[str | None] = "its ops would have to be undone in reverse"
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> Combinator:
+        # a validator, and not one of `faults`: these, and all else, walk every op that it runs
+        if self.renders > MOST_RENDERS:
+            message = f"{self.tag()} runs {self.renders} ops, all repeats written out: at most "
+            raise fault(f"{message}{MOST_RENDERS}", "ops", code=Code.TOO_MANY)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are written alike.
+
+        Pydantic's own comparison would also compare `children`, and so each op twice at each level.
+        """
+        if type(other) is not type(self):
+            return False
+        return all(getattr(self, f) == getattr(other, f) for f in type(self).model_fields)
+
+    @cached_property
+    def renders(self) -> int:  # type: ignore[override]
+        """See `Op.renders`."""
+        return sum(op.renders for op in self.ops)
 
     @cached_property
     def children(self) -> tuple[tuple[str, Op], ...]:

@@ -262,6 +262,11 @@ class Op(DocumentModel):
         yield (), self
 
     @property
+    def renders(self) -> int:
+        """How many ops it runs: one, or those inside a combinator, each time that they act."""
+        return 1
+
+    @property
     def can_be_left_out(self) -> bool:
         """Whether some parameters make the op do nothing but change the size."""
         return bool(self.parameters())
@@ -314,12 +319,17 @@ def list_faults(ops: Sequence[Op], incoming: Incoming) -> list[Fault]:
             faults.append(Fault((index, "op"), message, Code.NEEDS_COLOUR))
         if op.gate > 0 and not op.can_act:
             faults.append(
-                Fault((index, "op"), f"{op.tag()} can never act: {_NEUTRAL}", Code.NEVER_ACTS)
+                Fault(
+                    (index, "op"),
+                    f"{op.tag()} can never act: {_NEUTRAL if any(op.leaves()) else _EMPTY}",
+                    Code.NEVER_ACTS,
+                )
             )
         incoming = op.outgoing(incoming)
     return faults
 
 
+_EMPTY = "it has no ops"
 _NEUTRAL = (
     "whatever it draws, it changes no image; give it something to draw, leave it out, "
     "or write `p: 0` to keep its columns in the code"

@@ -11,7 +11,7 @@ from augspec.ops.contract import Op, Parameters, RandomOp, Size
 if TYPE_CHECKING:
     from torch import Tensor
 
-Side = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=1, le=100_000)]  # far beyond any image: no float overflows
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 

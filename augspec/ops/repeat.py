@@ -45,6 +45,11 @@ class Repeat(Combinator):
             raise fault(f"the least must not exceed the most, got [{low}, {high}]", "times")
         return self
 
+    @cached_property
+    def renders(self) -> int:
+        """See `Op.renders`."""
+        return self.bounds[1] * sum(op.renders for op in self.ops)
+
     @property
     def bounds(self) -> tuple[int, int]:
         """The least and the most times."""

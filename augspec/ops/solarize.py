@@ -19,7 +19,9 @@ class Solarize(RandomOp):
 
     op: Literal["solarize"] = "solarize"
 
-    threshold: Annotated[Value, Within(0.0, 1.0, code=Code.SOLARIZE_THRESHOLD)] = Constant(0.5)
+    threshold: Annotated[
+        Value, Within(0.0, 1.0, code=Code.SOLARIZE_THRESHOLD, hint="; 128 of 255 is 0.50196")
+    ] = Constant(0.5)
     """Values >= threshold become 1 - value; images lie in [0, 1], so 128 of 255 is 0.50196."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

@@ -51,6 +51,13 @@ def test_a_valid_spec_or_placed_mistakes(kind: str, first: int, count: int) -> N
     assert 0.02 * count < found["valid"] < 0.9 * count
 
 
+@pytest.mark.parametrize("kind", ["fields", "worst"])
+def test_extremes(kind: str) -> None:
+    found = python(str(FUZZING.with_name("extremes.py")), kind)
+    assert found["documents"] > 20
+    assert not found["failures"], "\n\n".join(found["failures"])
+
+
 CULPRITS = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
@@ -64,7 +71,7 @@ fuzzing.prepare()
 fuzzing.GIVE_UP = 0.2
 culprits = iter([lambda: 1 / 0, hang, lambda: bytearray(300_000_000)])
 fuzzing.augspec.load = lambda path: next(culprits)()
-print(json.dumps(fuzzing.run("bytes", 0, 3)["failures"]))
+print(json.dumps(fuzzing.run(fuzzing.numbered("bytes", 0, 3))["failures"]))
 """
 
 

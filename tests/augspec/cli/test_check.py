@@ -42,7 +42,7 @@ def test_every_mistake_of_every_file(command: Command, specs: Path, bad: Path) -
     assert places == [f"{bad}:4:25: ", f"{bad}:7:34: ", f"{bad}:8:35: ", ""]
     assert "unknown op 'gausian_blur'; did you mean 'gaussian_blur'?" in heads[0]
     assert "must be <= 1, got 2" in heads[1]
-    assert "error[AS105]: must lie in [0, 1], got 128" in heads[2]
+    assert "error[AS105]: must lie in [0, 1], got 128; 128 of 255 is 0.50196" in heads[2]
     assert "no such file" in heads[3]
 
 
@@ -86,7 +86,7 @@ def test_json(process: Command, specs: Path, bad: Path) -> None:
         "end_column": 38,
         "code": "AS105",
         "severity": "error",
-        "message": "must lie in [0, 1], got 128",
+        "message": "must lie in [0, 1], got 128; 128 of 255 is 0.50196",
     }
     line = bad.read_text().splitlines()[found["line"] - 1]
     assert line[found["column"] - 1 : found["end_column"] - 1] == "128"
@@ -101,7 +101,8 @@ def test_github(command: Command, bad: Path) -> None:
     lines = out.splitlines()
     assert len(lines) == 3
     assert lines[2] == (
-        f"::error file={bad},line=8,col=35,endColumn=38,title=AS105::must lie in [0, 1], got 128"
+        f"::error file={bad},line=8,col=35,endColumn=38,title=AS105::must lie in [0, 1], "
+        "got 128; 128 of 255 is 0.50196"
     )
 
 

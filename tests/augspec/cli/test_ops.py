@@ -79,7 +79,10 @@ def test_types_in_words() -> None:
     assert words("solarize", "p") == "number in [0, 1]"
     assert words("solarize", "threshold") == "value in [0, 1]"
     assert words("color_jitter", "hue") == "spread around 0, or value in [-0.5, 0.5]"
-    assert words("resized_crop", "size") == "integer >= 1 or list of 2 integers >= 1"
+    assert (
+        words("resized_crop", "size")
+        == "integer in [1, 100000] or list of 2 integers in [1, 100000]"
+    )
     assert words("resized_crop", "interpolation") == "nearest, bilinear or bicubic"
     assert words("resized_crop", "antialias") == "true or false"
     assert words("one_of", "ops") == "list of ops"
