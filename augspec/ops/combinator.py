@@ -232,9 +232,11 @@ class Combinator(Op):
             where = ("ops", index, "op")
             if not self.resizes and not op.keeps_size:
                 message = f"{op.tag()} changes the size of the image, which {self.tag()} must keep"
+                message += f": put it before or after {self.tag()}"
                 faults.append(Fault(where, message, Code.CHANGES_SIZE))
             elif self.gates and not op.can_be_left_out and self._renders(op):
                 message = f"{op.tag()} always acts, and {self.tag()} must be able to leave it out"
+                message += f": put it before or after {self.tag()}"
                 faults.append(Fault(where, message, Code.ALWAYS_ACTS))
         return faults
 
