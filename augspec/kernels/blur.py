@@ -21,13 +21,19 @@ def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     Raises:
         ValueError: the kernel is even, or too large for reflect padding of this image.
     """
-    _check_kernel(kernel, min(x.shape[-2:]))
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"blur kernel is {kernel} pixels; allowed: odd numbers from 1")
+    check_reach(x, kernel)
     return on_rows(sigma > 0.0, lambda rows, s: _blur(rows, s, kernel), x, sigma)
 
 
-def _check_kernel(kernel: int, side: int) -> None:
-    if kernel < 1 or kernel % 2 == 0:
-        raise ValueError(f"blur kernel is {kernel} pixels; allowed: odd numbers from 1")
+def check_reach(x: Tensor, kernel: int) -> None:
+    """Refuse a kernel that reaches past the mirrored edges of `(B, C, H, W)`.
+
+    Raises:
+        ValueError: the kernel is too large for reflect padding of this image.
+    """
+    side = min(x.shape[-2:])
     if kernel // 2 >= side:
         raise ValueError(
             f"blur kernel is {kernel} pixels, too large for reflect padding of an image whose "

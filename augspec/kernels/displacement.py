@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from augspec.kernels.blur import gaussian_blur
+from augspec.kernels.constants import constant
+from augspec.kernels.warp import resample
 
 # Upper left, lower left, upper right, lower right, middle: Kornia's control points, as (x, y).
-_CONTROL_X, _CONTROL_Y = (-1.0, -1.0, 1.0, 1.0, 0.0), (-1.0, 1.0, -1.0, 1.0, 0.0)
-CONTROL_POINTS = len(_CONTROL_X)
+_CONTROL = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 0.0))
+CONTROL_POINTS = len(_CONTROL)
 
 
 def elastic_displacement(noise: Tensor, alpha: Tensor, sigma: Tensor, kernel: int) -> Tensor:
@@ -50,13 +52,7 @@ def displace(
         `(B, C, H, W)`.
     """
     grid = pixel_grid(x, x.dtype) + displacement.to(x.dtype)
-    inside = x.new_ones(1, 1, *x.shape[-2:]).expand(x.shape[0], -1, -1, -1)
-    found = _sample(torch.cat([x, inside], dim=1), grid, interpolation)
-    view, share = found[:, :-1], found[:, -1:]
-    if interpolation == "nearest":
-        return torch.where(share < 0.5, fill, view)
-    # torchvision's mixture: the image's part, already weighted by its share, is weighted again
-    return (view - fill) * share + fill
+    return resample(x, grid, interpolation, fill)
 
 
 def thin_plate_spline(x: Tensor, dx: Tensor, dy: Tensor, fill: float = 0.0) -> Tensor:
@@ -76,13 +72,14 @@ def thin_plate_spline(x: Tensor, dx: Tensor, dy: Tensor, fill: float = 0.0) -> T
     Returns:
         `(B, C, H, W)`.
     """
-    points = torch.stack([_constants(_CONTROL_X, dx), _constants(_CONTROL_Y, dx)], dim=-1)
+    points = constant(_CONTROL, dx.dtype, dx.device)
     weights = spline_weights(points + torch.stack([dx, dy], dim=-1), points)
     terms = _spline_terms(pixel_grid(x, dx.dtype).flatten(0, 1).unsqueeze(0), points)
     # all samples share the terms: one product, and no copy of them for each sample
     source = torch.einsum("mk,bkd->bmd", terms[0], weights)
     grid = source.unflatten(1, x.shape[-2:]).to(x.dtype)
-    return _sample(x - fill, grid, "bilinear") + fill
+    with torch.autocast(x.device.type, enabled=False):
+        return F.grid_sample(x - fill, grid, mode="bilinear", align_corners=False) + fill
 
 
 def spline_weights(moved: Tensor, points: Tensor) -> Tensor:
@@ -122,15 +119,3 @@ def pixel_grid(x: Tensor, dtype: torch.dtype) -> Tensor:
     columns = (2 * torch.arange(width, dtype=dtype, device=x.device) + 1) / width - 1
     shape = height, width
     return torch.stack([columns.expand(shape), rows.unsqueeze(1).expand(shape)], dim=-1)
-
-
-def _sample(x: Tensor, grid: Tensor, interpolation: str) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return F.grid_sample(x, grid, mode=interpolation, align_corners=False)
-
-
-def _constants(values: tuple[float, ...], like: Tensor) -> Tensor:
-    """A few constants, made on the device: copying a table to a GPU makes the host wait."""
-    return torch.stack(
-        [torch.full((), value, dtype=like.dtype, device=like.device) for value in values]
-    )

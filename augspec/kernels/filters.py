@@ -6,6 +6,8 @@ import torch
 from kornia import filters
 from torch import Tensor
 
+from augspec.kernels.blur import check_reach
+
 
 def box_blur(x: Tensor, kernel: int) -> Tensor:
     """Average over `kernel` x `kernel` pixels, an odd number, as `kornia.filters.box_blur`.
@@ -13,7 +15,7 @@ def box_blur(x: Tensor, kernel: int) -> Tensor:
     Raises:
         ValueError: the kernel reaches past the mirrored edge.
     """
-    _check_reach(x, kernel)
+    check_reach(x, kernel)
     with torch.autocast(x.device.type, enabled=False):
         return filters.box_blur(x, kernel, border_type="reflect")
 
@@ -26,7 +28,7 @@ def median_blur(x: Tensor, kernel: int) -> Tensor:
     Raises:
         ValueError: the kernel reaches past the mirrored edge.
     """
-    _check_reach(x, kernel)
+    check_reach(x, kernel)
     with torch.autocast(x.device.type, enabled=False):
         return filters.median_blur(x, kernel, border_type="reflect")
 
@@ -43,7 +45,7 @@ def motion_blur(x: Tensor, angle: Tensor, direction: Tensor, kernel: int) -> Ten
     Raises:
         ValueError: the kernel reaches past the mirrored edge.
     """
-    _check_reach(x, kernel)
+    check_reach(x, kernel)
     weights = motion_kernel(angle, direction, kernel).to(x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         return filters.filter2d(x, weights, border_type="reflect")
@@ -69,12 +71,3 @@ def motion_kernel(angle: Tensor, direction: Tensor, kernel: int) -> Tensor:
     line = (near * taps[:, None, None, :]).sum(dim=-1)
     weights = line * (1 - row.abs()).clamp_min(0.0)
     return weights / weights.sum(dim=(1, 2), keepdim=True)
-
-
-def _check_reach(x: Tensor, kernel: int) -> None:
-    side = min(x.shape[-2:])
-    if kernel // 2 >= side:
-        raise ValueError(
-            f"blur kernel is {kernel} pixels, too large for reflect padding of an image whose "
-            f"shorter side is {side}; allowed: odd numbers up to {2 * side - 1}"
-        )

@@ -19,10 +19,6 @@ def warp(
 ) -> Tensor:
     """Move the pixels of each sample by its own map.
 
-    The fill is torchvision's: a mask of ones is resampled with the image, and `bilinear` blends
-    with the fill by that mask (so that a border pixel is weighted with it twice, once by the zeros
-    around the image), while `nearest` takes the fill where the mask is below one half.
-
     Args:
         x: `(B, C, H, W)`.
         matrix: `(B, 3, 3)`, from points (x, y, 1) of the image to points of the result, up to a
@@ -44,12 +40,34 @@ def warp(
         if interpolation == "nearest":
             u, v = _pixel_centre(u, width), _pixel_centre(v, height)
         grid = torch.stack([u, v], dim=-1).to(dtype)
-        masked = torch.cat([x.to(dtype), torch.ones_like(x[:, :1], dtype=dtype)], dim=1)
+        return resample(x.to(dtype), grid, interpolation, fill).to(x.dtype)
+
+
+def resample(
+    x: Tensor, grid: Tensor, interpolation: Literal["nearest", "bilinear"], fill: float
+) -> Tensor:
+    """Show at each pixel what the image has at another place, with torchvision's fill.
+
+    A mask of ones is resampled with the image, and `bilinear` blends with the fill by that mask (so
+    that a border pixel is weighted with it twice, once by the zeros around the image), while
+    `nearest` takes the fill where the mask is below one half.
+
+    Args:
+        x: `(B, C, H, W)`.
+        grid: `(B, H, W, 2)`, (x, y) in normalised coordinates, in the dtype of `x`.
+        interpolation: how pixels in between are found.
+        fill: intensity of what comes from outside the image.
+
+    Returns:
+        `(B, C, H, W)`.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        masked = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
         moved = grid_sample(masked, grid, interpolation, "zeros", align_corners=False)
-        view, mask = moved[:, :-1], moved[:, -1:]
-        if interpolation == "nearest":
-            return torch.where(mask < 0.5, fill, view).to(x.dtype)
-        return ((view - fill) * mask + fill).to(x.dtype)
+    view, mask = moved[:, :-1], moved[:, -1:]
+    if interpolation == "nearest":
+        return torch.where(mask < 0.5, fill, view)
+    return (view - fill) * mask + fill
 
 
 def adjugate(matrix: Tensor) -> Tensor:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters, Size
-from augspec.ops.geometry import GeometricOp, Side, pair, scale_and_shift
+from augspec.ops.geometry import Side, SizedOp, pair, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class CenterCrop(GeometricOp):
+class CenterCrop(SizedOp):
     """Cut out the middle, padding with black where the image is smaller, as torchvision does.
 
     It has no parameters.
@@ -23,16 +23,7 @@ class CenterCrop(GeometricOp):
     """Side of the square cut out, or its height and width, in pixels."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"size": 16}, {"size": [30, 10]})
-    keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "the margin is gone"
-
-    def output_size(self, size: Size) -> Size:
-        """See `Op.output_size`."""
-        return pair(self.size)
-
-    def fixed_output_size(self) -> Size | None:
-        """See `Op.fixed_output_size`."""
-        return pair(self.size)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

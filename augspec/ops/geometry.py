@@ -37,6 +37,23 @@ class GeometricOp(Op):
         raise NotImplementedError
 
 
+class SizedOp(GeometricOp):
+    """An op whose images come out in the size that its field `size` says."""
+
+    if TYPE_CHECKING:
+        size: int | Size  # each subclass has its own default and documentation
+
+    keeps_size: ClassVar[bool] = False
+
+    def output_size(self, size: Size) -> Size:
+        """See `Op.output_size`."""
+        return pair(self.size)
+
+    def fixed_output_size(self) -> Size | None:
+        """See `Op.fixed_output_size`."""
+        return pair(self.size)
+
+
 class WarpOp(RandomOp, GeometricOp):
     """An op that keeps the size and is rendered by resampling the image through its matrix.
 

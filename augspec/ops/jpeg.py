@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from augspec.encoding.codecs import Bit
 from augspec.language.document import fault
 from augspec.language.values import Choice, Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.switch import SwitchOp, sample_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Jpeg(RandomOp):
+class Jpeg(SwitchOp):
     """Compress and decompress, nearly as `torchvision.transforms.v2.JPEG`, but differentiable.
 
     With the tables of libjpeg, and chroma at half the resolution. Only the rounding of coefficients
@@ -55,32 +55,22 @@ class Jpeg(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """`on`, and the quality, which is 0 where the op is off."""
-        acts = self.p > 0
         low = float(round(self.quality.low)) if self.p == 1 else 0.0
-        high = float(round(self.quality.high)) if acts else 0.0
+        high = float(round(self.quality.high)) if self.p > 0 else 0.0
         return (
-            Parameter("on", "0 or 1", 0.0, 0.0, float(acts), Bit(), differentiable=False),
+            *super().parameters(size),
             Parameter("quality", "quality", 0.0, low, high),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        low, high, u = self.quality.low, self.quality.high, u[:, 0]
-        if isinstance(self.quality, Uniform):  # rounding would make the ends half as likely
-            quality = (low + (high - low + 1) * u).floor().clamp(low, high)
-        else:
-            quality = self.quality.sample(u).round()
-        return {"on": u.new_ones(u.shape[0]), "quality": quality}
+        return {**super().sample(u, size), "quality": sample_whole(self.quality, u[:, 0])}
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
         """An unused quality is not part of the code."""
         import torch
 
         return {**params, "quality": torch.where(self.active(params), params["quality"], 0.0)}
-
-    def active(self, params: Parameters) -> Tensor:
-        """See `Op.active`."""
-        return params["on"] > 0.5
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from augspec.encoding.codecs import Bit, Linear
+from augspec.encoding.codecs import Linear
 from augspec.language.document import fault
 from augspec.language.values import Choice, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.switch import SwitchOp, sample_whole
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Posterize(RandomOp):
+class Posterize(SwitchOp):
     """Keep the highest bits of each channel, as `torchvision.transforms.v2.RandomPosterize`.
 
     As there, a float image comes out on multiples of 1 / 2 ** bits, rounded down: even 8 bits
@@ -51,21 +52,15 @@ class Posterize(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """`on`, and the number of bits, which is 0 where the op is off."""
-        acts = self.p > 0
-        high = self.bits.high if acts else 0.0
+        high = self.bits.high if self.p > 0 else 0.0
         return (
-            Parameter("on", "0 or 1", 0.0, 0.0, float(acts), Bit(), differentiable=False),
+            *super().parameters(size),
             Parameter("bits", "bits", 0.0, 0.0, high, Linear(), differentiable=False),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        low, high, u = self.bits.low, self.bits.high, u[:, 0]
-        if isinstance(self.bits, Uniform):  # rounding would make the ends half as likely
-            bits = (low + (high - low + 1) * u).floor().clamp(low, high)
-        else:
-            bits = self.bits.sample(u).round()
-        return {"on": u.new_ones(u.shape[0]), "bits": bits}
+        return {**super().sample(u, size), "bits": sample_whole(self.bits, u[:, 0])}
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
         """An unused number of bits is not part of the code, and what is used is whole."""
@@ -73,10 +68,6 @@ class Posterize(RandomOp):
 
         bits = params["bits"].round().clamp(0.0, 8.0)
         return {"on": params["on"], "bits": torch.where(self.active(params), bits, 0.0)}
-
-    def active(self, params: Parameters) -> Tensor:
-        """See `Op.active`."""
-        return params["on"] > 0.5
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -10,14 +10,14 @@ from augspec.encoding.codecs import Linear
 from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.ops.contract import Incoming, Parameter, Parameters, Size
-from augspec.ops.geometry import GeometricOp, Side, pair, scale_and_shift
+from augspec.ops.geometry import Side, SizedOp, pair, scale_and_shift
 from augspec.ops.pad import Padding, PadMode, margins, padded_size, padding_faults
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class RandomCrop(GeometricOp):
+class RandomCrop(SizedOp):
     """Pad, and cut out a box at a random place, as `torchvision.transforms.v2.RandomCrop`.
 
     Nothing is resampled: the box has whole pixels. The parameters are the box's centre relative to
@@ -48,16 +48,7 @@ class RandomCrop(GeometricOp):
         {"size": [20, 24], "padding": [8, 6, 8, 6], "mode": "edge"},
     )
     draws: ClassVar[int] = 2
-    keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "what lies outside the box is gone"
-
-    def output_size(self, size: Size) -> Size:
-        """See `Op.output_size`."""
-        return pair(self.size)
-
-    def fixed_output_size(self) -> Size | None:
-        """See `Op.fixed_output_size`."""
-        return pair(self.size)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The centre of the box, relative to the image that reaches the op."""

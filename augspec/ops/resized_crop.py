@@ -8,7 +8,7 @@ from augspec.encoding.codecs import Linear, Log
 from augspec.language.values import LogUniform, Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
-from augspec.ops.geometry import GeometricOp, Interpolation, Side, pair, scale_and_shift
+from augspec.ops.geometry import Interpolation, Side, SizedOp, pair, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 10  # torchvision's RandomResizedCrop gives up after as many boxes that do not fit
 
 
-class ResizedCrop(RandomOp, GeometricOp):
+class ResizedCrop(RandomOp, SizedOp):
     """Cut out a random box and resize it, as `torchvision.transforms.v2.RandomResizedCrop`.
 
     Boxes are drawn as torchvision draws them: on the pixel grid, by area and aspect ratio, ten
@@ -49,16 +49,7 @@ class ResizedCrop(RandomOp, GeometricOp):
         {"size": [20, 24], "p": 0.5, "antialias": False, "interpolation": "bicubic"},
     )
     draws: ClassVar[int] = 2 * ATTEMPTS + 2
-    keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "what lies outside the box is gone"
-
-    def output_size(self, size: Size) -> Size:
-        """See `Op.output_size`."""
-        return pair(self.size)
-
-    def fixed_output_size(self) -> Size | None:
-        """See `Op.fixed_output_size`."""
-        return pair(self.size)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Centre and size of the box, relative to the image that reaches the op."""

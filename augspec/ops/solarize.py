@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from augspec.encoding.codecs import Bit, Linear
+from augspec.encoding.codecs import Linear
 from augspec.language.codes import Code
 from augspec.language.values import Constant, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Solarize(RandomOp):
+class Solarize(SwitchOp):
     """Invert every channel value at or above a threshold, as torchvision's `RandomSolarize`."""
 
     op: Literal["solarize"] = "solarize"
@@ -33,18 +34,17 @@ class Solarize(RandomOp):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """`on`, and the threshold, which is 0 where the op is off."""
-        acts = self.p > 0
         # zero, not one, is the threshold's identity: its code is then the threshold itself, which
         # float32 carries without the rounding that would move it across a pixel value
-        high = self.threshold.high if acts else 0.0
+        high = self.threshold.high if self.p > 0 else 0.0
         return (
-            Parameter("on", "0 or 1", 0.0, 0.0, float(acts), Bit(), differentiable=False),
+            *super().parameters(size),
             Parameter("threshold", "intensity", 0.0, 0.0, high, Linear(), differentiable=False),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        return {"on": u.new_ones(u.shape[0]), "threshold": self.threshold.sample(u[:, 0])}
+        return {**super().sample(u, size), "threshold": self.threshold.sample(u[:, 0])}
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
         """An unused threshold is not part of the code."""
@@ -52,10 +52,6 @@ class Solarize(RandomOp):
 
         on = self.active(params)
         return {"on": params["on"], "threshold": torch.where(on, params["threshold"], 0.0)}
-
-    def active(self, params: Parameters) -> Tensor:
-        """See `Op.active`."""
-        return params["on"] > 0.5
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

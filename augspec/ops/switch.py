@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from augspec.encoding.codecs import Bit
+from augspec.language.values import Uniform, Value
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
 from augspec.ops.geometry import GeometricOp, scale_and_shift
 
@@ -30,6 +31,18 @@ class SwitchOp(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params[self.switch] > 0.5
+
+
+def sample_whole(value: Value, u: Tensor) -> Tensor:
+    """Whole numbers from uniforms `(B,)`.
+
+    From a pair, each is equally likely, both ends included; draws of other distributions are
+    rounded to the nearest.
+    """
+    if isinstance(value, Uniform):  # rounding would make the ends half as likely
+        low, high = value.low, value.high
+        return (low + (high - low + 1) * u).floor().clamp(low, high)
+    return value.sample(u).round()
 
 
 class FlipOp(SwitchOp, GeometricOp):
