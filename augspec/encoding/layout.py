@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from augspec.language.table import table
+
 
 class LayoutMismatchError(ValueError):
     """Two codes, or a checkpoint and a spec, do not have the same layout."""
@@ -130,12 +132,8 @@ class Layout:
                 interval = f"[{slot.low:.4g}, {slot.high:.4g}]"
             gradient = "yes" if slot.differentiable else "no"
             rows.append((columns, slot.name, slot.unit, slot.codec, interval, gradient))
-        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([f"view {self.view}: {self.width} columns, layout {self.hash}", *lines])
+        head = f"view {self.view}: {self.width} columns, layout {self.hash}"
+        return "\n".join([head, *table(rows)])
 
     def diff(self, other: Layout) -> str:
         """What `other` has otherwise, one line a slot; empty where the two are interchangeable."""

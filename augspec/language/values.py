@@ -16,6 +16,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from augspec.kernels.quadrature import Quadrature
+
+POINTS = 64
+"""How many points the rules of continuous distributions have."""
+
 
 class Value(ABC):
     """A distribution over the real numbers, bounded by `low` and `high`."""
@@ -26,6 +31,21 @@ class Value(ABC):
     @abstractmethod
     def sample(self, u: Tensor) -> Tensor:
         """Maps uniforms in (0, 1), any shape, to draws of the same shape (inverse CDF)."""
+
+    @abstractmethod
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """Points and weights `(N,)` float64: weighted sums over them are means over draws.
+
+        Args:
+            count: how many points, an even number; a discrete distribution has its own.
+
+        Returns:
+            None where there is no good rule.
+        """
+
+    def can_be(self, number: float) -> bool:
+        """Whether a draw is exactly this number with a probability above zero."""
+        return self.low == self.high == number
 
     @abstractmethod
     def document(self) -> Any:
@@ -54,6 +74,12 @@ class Constant(Value):
 
         return torch.full_like(u, self.value)
 
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        return quadrature.finite((self.value,))
+
     def document(self) -> Any:
         """See `Value.document`."""
         return self.value
@@ -69,6 +95,14 @@ class Uniform(Value):
     def sample(self, u: Tensor) -> Tensor:
         """See `Value.sample`; clamped, because rounding may step over the upper end."""
         return (self.low + (self.high - self.low) * u).clamp(self.low, self.high)
+
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        if self.low == self.high:
+            return quadrature.finite((self.low,))
+        return quadrature.uniform(self.low, self.high, count)
 
     def document(self) -> Any:
         """See `Value.document`."""
@@ -86,6 +120,14 @@ class LogUniform(Value):
         """See `Value.sample`; clamped, because exp(log(x)) may step over either end."""
         a, b = math.log(self.low), math.log(self.high)
         return (a + (b - a) * u).exp().clamp(self.low, self.high)
+
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        if self.low == self.high:
+            return quadrature.finite((self.low,))
+        return quadrature.log_uniform(self.low, self.high, count)
 
     def document(self) -> Any:
         """See `Value.document`."""
@@ -113,6 +155,12 @@ class Normal(Value):
             self.low, self.high
         )
 
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        return quadrature.normal(self.mean, self.std, self.low, self.high, count)
+
     def document(self) -> Any:
         """See `Value.document`."""
         return {"normal": {"mean": self.mean, "std": self.std, "low": self.low, "high": self.high}}
@@ -133,6 +181,13 @@ class Beta(Value):
 
         share = beta_quantile(u, self.alpha, self.beta)
         return (self.low + (self.high - self.low) * share).clamp(self.low, self.high)
+
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        points, weights = quadrature.beta(self.alpha, self.beta, count)
+        return self.low + (self.high - self.low) * points, weights
 
     def document(self) -> Any:
         """See `Value.document`."""
@@ -159,6 +214,22 @@ class Linspace(Value):
         return (self.low + (self.high - self.low) * (steps / (self.num - 1))).clamp(
             self.low, self.high
         )
+
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        return quadrature.finite(self.steps)
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """The numbers."""
+        span = self.high - self.low
+        return tuple(self.low + span * (k / (self.num - 1)) for k in range(self.num))
+
+    def can_be(self, number: float) -> bool:
+        """See `Value.can_be`."""
+        return number in self.steps
 
     def document(self) -> Any:
         """See `Value.document`."""
@@ -191,6 +262,16 @@ class Choice(Value):
         steps = (weights / weights.sum()).cumsum(0)
         # without the last step: rounding may leave it a hair below 1, and below u
         return options[torch.searchsorted(steps[:-1], u.contiguous(), right=True)]
+
+    def rule(self, count: int = POINTS) -> Quadrature | None:
+        """See `Value.rule`."""
+        from augspec.kernels import quadrature
+
+        return quadrature.finite(self.choice, self.weights)
+
+    def can_be(self, number: float) -> bool:
+        """See `Value.can_be`."""
+        return any(n == number and w > 0 for n, w in zip(self.choice, self.weights, strict=True))
 
     def document(self) -> Any:
         """See `Value.document`."""
