@@ -95,6 +95,8 @@ def _properties(op: Op) -> Table:
     table.add_row("invertible", f"no: {lost}" if lost else "yes")
     stops = op.not_differentiable
     table.add_row("differentiable", f"no: {stops}" if stops else "yes, in the image")
+    fixed = op.not_scalable
+    table.add_row("scalable", f"no: {fixed}" if fixed else "yes, with the resolution")
     table.add_row("size", "keeps the image's" if op.keeps_size else "changes the image's")
     if op.needs_colour:
         table.add_row("channels", "has no effect on images with one channel")

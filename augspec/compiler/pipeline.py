@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from augspec.compiler.checks import nearest_valid, refuse_bad
 from augspec.compiler.plan import Plan, Step, ViewPlan
 from augspec.encoding.layout import Layout
 from augspec.kernels.philox import uniforms
@@ -87,7 +88,7 @@ class Pipeline(nn.Module):
         size = (images.shape[-2], images.shape[-1])
         codes = self.draw(ids, epoch, size, positions)
         seeds = self.seeds(ids, epoch, size, positions)
-        params = self.decode(codes, seeds)
+        params = self.decode(codes, seeds, strict=None)
         return ViewBatch(self.apply(images, params), codes, params, seeds)
 
     def draw(
@@ -158,7 +159,8 @@ class Pipeline(nn.Module):
         for view, step in steps:
             if step.streams:
                 own = [next(pieces[stream.samples]) for stream in step.streams]
-                yield view, step, step.op.draw(own, sizes[view.name][step.id])
+                drawn = step.op.draw(own, sizes[view.name][step.id])
+                yield view, step, step.op.carried(drawn)
 
     def encode(self, params: Params, *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Parameters to codes `(B, E)`; differentiable.
@@ -175,7 +177,7 @@ class Pipeline(nn.Module):
             raise ValueError("no parameters that could tell how many samples there are")
         empty = known.new_zeros(len(known), 0, dtype=torch.float64)
         return {
-            name: torch.cat([empty, *self._parts(self._view(name), own)], dim=-1).to(dtype)
+            name: torch.cat([empty, *self._parts(self.plan.view(name), own)], dim=-1).to(dtype)
             for name, own in params.items()
         }
 
@@ -184,33 +186,46 @@ class Pipeline(nn.Module):
         """The code columns of each op of a view, `(B, width)` each."""
         return [step.op.encode(_own(step, params)) for step in view.steps if step.parameters]
 
-    def decode(self, codes: Codes, seeds: Params | None = None) -> dict[str, dict[str, Tensor]]:
+    def decode(
+        self, codes: Codes, seeds: Params | None = None, *, strict: bool | None = True
+    ) -> dict[str, dict[str, Tensor]]:
         """Codes `(B, E)` to parameters by view and `op.parameter`; differentiable.
 
         Args:
             codes: codes by view.
             seeds: the seeds of random fields by view and `op.seed`, as `ViewBatch.seeds`. They are
                 no part of a code: without them, every field is the one of seed 0.
+            strict: what becomes of a code that is not valid (NaN, a bit of 0.3, a box outside the
+                image): True refuses it, and False takes the nearest valid one, with a warning. Both
+                make the host wait for a GPU. None takes codes as they are: for those that the
+                pipeline drew, and those that are being optimised.
 
         Raises:
             KeyError: an unknown view.
-            ValueError: a code is not as wide as the view's layout.
+            ValueError: a code is not as wide as the view's layout, or is neither float32 nor
+                float64 (unless `strict` is None).
+            CodeError: codes that are not valid, with `strict=True`; a ValueError too.
         """
-        params: dict[str, dict[str, Tensor]] = {}
-        for name, code in codes.items():
-            view = self._view(name)
+        views = [(self.plan.view(name), code) for name, code in codes.items()]
+        for view, code in views:
             if code.ndim != 2 or code.shape[1] != view.layout.width:
                 raise ValueError(
-                    f"codes of view {name!r} must be (B, {view.layout.width}), "
+                    f"codes of view {view.name!r} must be (B, {view.layout.width}), "
                     f"got {tuple(code.shape)}"
                 )
-            params[name] = {
+        if strict:
+            refuse_bad(views)
+        elif strict is not None:
+            views = nearest_valid(views)
+        params: dict[str, dict[str, Tensor]] = {}
+        for view, code in views:
+            params[view.name] = {
                 step.key(parameter): value
                 for step in view.steps
                 if step.parameters
                 for parameter, value in step.op.decode(code[:, slice(*step.columns)]).items()
             }
-            params[name].update((seeds or {}).get(name, {}))
+            params[view.name].update((seeds or {}).get(view.name, {}))
         return params
 
     def apply(self, images: Any, params: Params | None = None) -> Any:
@@ -234,7 +249,7 @@ class Pipeline(nn.Module):
                 f"images must be (B, {self.plan.channels}, H, W), got {tuple(images.shape)}"
             )
         x = _unit_range(images)
-        return {name: self._render(self._view(name), x, own) for name, own in params.items()}
+        return {name: self._render(self.plan.view(name), x, own) for name, own in params.items()}
 
     def _render(self, view: ViewPlan, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
         for step in view.steps:
@@ -242,12 +257,6 @@ class Pipeline(nn.Module):
         if self.mean is None or self.std is None:
             return x
         return (x - self.mean.to(x)) / self.std.to(x)
-
-    def _view(self, name: str) -> ViewPlan:
-        for view in self.plan.views:
-            if view.name == name:
-                return view
-        raise KeyError(f"no view {name!r}; views: {', '.join(v.name for v in self.plan.views)}")
 
     def extra_repr(self) -> str:
         """One line a view, for `print(pipeline)`."""

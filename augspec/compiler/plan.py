@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from augspec.encoding.layout import Layout, Slot
+from augspec.language.diagnostics import nearest
 from augspec.language.spec import Normalize, Spec
 from augspec.language.views import Rendering
 from augspec.ops.contract import Incoming, Op, Parameter, Size, identified
@@ -74,6 +76,17 @@ class ViewPlan:
     steps: tuple[Step, ...]
     layout: Layout
 
+    def placed(self, size: Size | None) -> Iterator[tuple[Step, Size | None]]:
+        """The steps, each with the size of the images that reach it, where that is known.
+
+        Args:
+            size: of the images that come in.
+        """
+        incoming = Incoming(size)
+        for step in self.steps:
+            yield step, incoming.size
+            incoming = step.op.outgoing(incoming)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -90,6 +103,20 @@ class Plan:
     channels: int
     normalize: Normalize | None
     views: tuple[ViewPlan, ...]
+
+    def view(self, name: str) -> ViewPlan:
+        """The view of this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for view in self.views:
+            if view.name == name:
+                return view
+        names = [view.name for view in self.views]
+        guess = nearest(name, names)
+        hint = f"; did you mean {guess!r}?" if guess else ""
+        raise KeyError(f"no view {name!r}{hint} (views: {', '.join(names)})")
 
     @cached_property
     def hash(self) -> str:

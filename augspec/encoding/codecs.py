@@ -15,10 +15,18 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Motion: TypeAlias = Literal["moves", "jumps", "holds", "follows"]
+"""How a parameter goes from its identity to its value, see `augspec.codes.paths`.
+
+`moves`: continuously, and never back. `jumps`: all at once, just after one half. `holds`: it has
+its value all the way, since it only says how, not how much. `follows`: as `moves`, and it jumps
+where another parameter, without which it is no part of the code, does.
+"""
 
 
 class Codec(ABC):
@@ -27,6 +35,15 @@ class Codec(ABC):
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]] = ("",)
     """A suffix for each column; empty where the parameter's own name says it all."""
+
+    allowed: ClassVar[str] = "a number"
+    """What columns can stand for a parameter, in words."""
+
+    slack: ClassVar[float] = 2e-6
+    """How far columns may be off that by rounding: what float32 and six written decimals do."""
+
+    motion: ClassVar[Motion] = "moves"
+    """How its parameters go along a path, unless their op says otherwise."""
 
     @property
     def width(self) -> int:
@@ -41,6 +58,26 @@ class Codec(ABC):
     def decode(self, code: Tensor) -> Tensor:
         """Columns `(B, width)` to parameters `(B,)` float64."""
 
+    def carried(self, value: Tensor) -> Tensor:
+        """What a float32 code carries of parameters `(B,)`, as ops draw them, float64."""
+        return value
+
+    def nearest(self, code: Tensor) -> Tensor:
+        """The columns nearest to finite ones `(B, width)` that can stand for a parameter."""
+        return code
+
+    def toward(self, code: Tensor, s: Tensor) -> Tensor:
+        """The columns a part of the way from the identity; differentiable in both.
+
+        Here, the columns times the part: an arithmetic path for `linear`, a geometric one (a factor
+        to the power s) for `log`.
+
+        Args:
+            code: `(B, width)`.
+            s: `(B,)` float64 in [0, 1]; 0 gives zeros, and 1 the code itself.
+        """
+        return (code.double() * s[:, None] + 0.0).to(code.dtype)  # no negative zero
+
 
 @dataclass(frozen=True)
 class Linear(Codec):
@@ -53,6 +90,10 @@ class Linear(Codec):
         """See `Codec.encode`."""
         return (value - self.identity)[:, None]
 
+    def carried(self, value: Tensor) -> Tensor:
+        """See `Codec.carried`."""
+        return self.decode(self.encode(value).float())
+
     def decode(self, code: Tensor) -> Tensor:
         """See `Codec.decode`."""
         return code[:, 0].double() + self.identity
@@ -63,14 +104,23 @@ class Log(Codec):
     """`log(value)`, for positive parameters whose identity is 1."""
 
     name: ClassVar[str] = "log"
+    allowed: ClassVar[str] = "the logarithm of a positive number, from -745 to 709.78"
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Codec.encode`."""
         return value.log()[:, None]
 
+    def carried(self, value: Tensor) -> Tensor:
+        """See `Codec.carried`."""
+        return self.decode(self.encode(value).float())
+
     def decode(self, code: Tensor) -> Tensor:
         """See `Codec.decode`."""
         return code[:, 0].double().exp()
+
+    def nearest(self, code: Tensor) -> Tensor:
+        """See `Codec.nearest`; beyond, a float64 is zero or infinite."""
+        return code.clamp(-745.0, 709.78)
 
 
 @dataclass(frozen=True)
@@ -78,6 +128,8 @@ class Bit(Codec):
     """0 or 1; decoding leaves values in between alone, and the kernel thresholds at one half."""
 
     name: ClassVar[str] = "bit"
+    motion: ClassVar[Motion] = "jumps"
+    allowed: ClassVar[str] = "0 or 1"
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Codec.encode`."""
@@ -87,6 +139,14 @@ class Bit(Codec):
         """See `Codec.decode`."""
         return code[:, 0].double()
 
+    def nearest(self, code: Tensor) -> Tensor:
+        """See `Codec.nearest`; one half is 0, as for the kernels."""
+        return code.round().clamp(0.0, 1.0) + 0.0  # no negative zero
+
+    def toward(self, code: Tensor, s: Tensor) -> Tensor:
+        """See `jumped`."""
+        return jumped(code, s)
+
 
 @dataclass(frozen=True)
 class Angle(Codec):
@@ -94,6 +154,9 @@ class Angle(Codec):
 
     name: ClassVar[str] = "angle"
     columns: ClassVar[tuple[str, ...]] = ("sin", "versin")
+    allowed: ClassVar[str] = "on the circle, sin^2 + (1 - versin)^2 = 1"
+    # decoding does not see how far from the middle a point is: more than rounding is harmless
+    slack: ClassVar[float] = 1e-4
 
     GRID: ClassVar[int] = 2**22
     """Angles of float32 codes are multiples of 1/GRID turn (8.6e-5 degrees): two float32 columns
@@ -121,6 +184,22 @@ class Angle(Codec):
             return turns
         return self.snap(turns)
 
+    def nearest(self, code: Tensor) -> Tensor:
+        """See `Codec.nearest`; the middle of the circle, which is near to all, goes to zero."""
+        return self.encode(self.decode(code)).to(code.dtype)
+
+    def toward(self, code: Tensor, s: Tensor) -> Tensor:
+        """See `Codec.toward`: a part of the angle, the shorter way; of a half turn, forwards.
+
+        From a float32 code, that part is on the grid.
+        """
+        import torch
+
+        turns = self.decode(code) * s
+        if code.dtype != torch.float64:
+            turns = self.snap(turns)
+        return self.encode(turns).to(code.dtype)
+
     def snap(self, turns: Tensor) -> Tensor:
         """The nearest angle that a float32 code carries exactly; the gradient passes through."""
         snapped = (turns * self.GRID).round() / self.GRID
@@ -135,6 +214,7 @@ class Uncoded(Codec):
     """
 
     name: ClassVar[str] = "uncoded"
+    motion: ClassVar[Motion] = "holds"
     columns: ClassVar[tuple[str, ...]] = ()
 
     def encode(self, value: Tensor) -> Tensor:
@@ -160,6 +240,8 @@ class Category(Codec):
     options: int = 2
     labels: tuple[str, ...] = ()
     name: ClassVar[str] = "category"
+    motion: ClassVar[Motion] = "jumps"
+    allowed: ClassVar[str] = "all 0, or 1 in one column and 0 in the others"
 
     def __post_init__(self) -> None:
         if self.options < 2:
@@ -190,6 +272,14 @@ class Category(Codec):
         apart = torch.where(columns < 0.5, torch.inf, (columns - 1).abs())
         return torch.where((columns < 0.5).all(dim=-1), 0, apart.argmin(dim=-1) + 1).double()
 
+    def nearest(self, code: Tensor) -> Tensor:
+        """See `Codec.nearest`: the option that it decodes to."""
+        return self.encode(self.decode(code)).to(code.dtype)
+
+    def toward(self, code: Tensor, s: Tensor) -> Tensor:
+        """See `jumped`."""
+        return jumped(code, s)
+
 
 @dataclass(frozen=True)
 class Order(Codec):
@@ -197,12 +287,16 @@ class Order(Codec):
 
     The parameter is the index of a permutation in lexicographic order; index 0 is the identity
     (0, 1, 2 ...). Column `i<j` is +1 where step i comes before step j, -1 where it comes after, and
-    0 where either step is neutral, which the op writes (`unseen`): the codec itself knows only the
-    permutation.
+    0 where no image can show which (either is neutral, or the two commute), which the op writes
+    (`unseen`, `seen`): the codec itself knows only the permutation. Two orders that agree on all
+    pairs that do not commute are one product (Cartier and Foata, "Problèmes combinatoires de
+    commutation et réarrangements", 1969), so the columns say all about it.
     """
 
     count: int = 4
     name: ClassVar[str] = "order"
+    motion: ClassVar[Motion] = "holds"
+    allowed: ClassVar[str] = "-1, 0 or 1 in every column, and without a cycle"
 
     MOST: ClassVar[int] = 18
     """18! is the last factorial below 2**53: a float64 tells all the orders of 18 steps apart."""
@@ -256,20 +350,35 @@ class Order(Codec):
         return (second - first).sign().double()
 
     def decode(self, code: Tensor) -> Tensor:
-        """See `Codec.decode`; steps with no precedence at all are neutral and come last."""
+        """See `Codec.decode`; the first order that agrees, steps without any precedence last.
+
+        A code need not place every pair: of the orders that it leaves open, this is the first.
+        """
         import torch
 
-        precedence = code.detach().double().round().clamp(-1, 1)
-        wins = precedence.new_zeros(len(code), self.count)
-        known = torch.zeros_like(wins)
+        from augspec.kernels.orders import linear_extension
+
+        whole = code.detach().double().round().clamp(-1, 1)
+        none = torch.zeros_like(whole[:, 0] if self.pairs else code.sum(dim=-1), dtype=torch.bool)
+        table = [[none] * self.count for _ in range(self.count)]
         for column, (i, j) in enumerate(self.pairs):
-            wins[:, i] += precedence[:, column]
-            wins[:, j] -= precedence[:, column]
-            known[:, i] += precedence[:, column].abs()
-            known[:, j] += precedence[:, column].abs()
-        # most wins first; equals (neutral steps, or cycles in a made-up code) in index order
-        rank = torch.where(known > 0, -wins, 2.0 * self.count)
-        return self.index(torch.argsort(rank, dim=-1, stable=True))
+            table[i][j], table[j][i] = whole[:, column] > 0, whole[:, column] < 0
+        before = torch.stack([torch.stack(row, dim=-1) for row in table], dim=-2)
+        known = before.any(dim=-1) | before.any(dim=-2)
+        index = torch.arange(self.count, device=code.device)
+        return self.index(linear_extension(before, torch.where(known, index, index + self.count)))
+
+    def nearest(self, code: Tensor) -> Tensor:
+        """See `Codec.nearest`: what agrees with the order that it decodes to; zeros stay."""
+        import torch
+
+        whole = code.round().clamp(-1.0, 1.0)
+        agreeing = self.encode(self.decode(code)).to(code.dtype)
+        return torch.where(whole == 0, 0.0, agreeing)
+
+    def toward(self, code: Tensor, s: Tensor) -> Tensor:
+        """See `Codec.toward`: unchanged; the op sets to 0 the pairs of which a step is neutral."""
+        return code
 
     def unseen(self, code: Tensor, acting: Tensor) -> Tensor:
         """The code with 0 for each pair of which a step is neutral.
@@ -283,6 +392,19 @@ class Order(Codec):
         first, second = self._ends(acting)
         return torch.where(first & second, code, 0.0)
 
+    def seen(self, code: Tensor, pairs: Tensor) -> Tensor:
+        """The code with 0 for each pair whose order no image can show.
+
+        Args:
+            code: `(B, width)`, columns of this codec.
+            pairs: `(B, count, count)` bool, symmetric: whose order can be seen.
+        """
+        import torch
+
+        if not self.pairs:
+            return code
+        return torch.where(torch.stack([pairs[:, i, j] for i, j in self.pairs], -1), code, 0.0)
+
     def _ends(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """The values of the first and of the second step of each pair, `(B, width)` each."""
         import torch
@@ -292,3 +414,13 @@ class Order(Codec):
         firsts, seconds = ([steps[p[end]] for p in self.pairs] + none for end in (0, 1))
         width = len(self.pairs)
         return torch.stack(firsts, dim=-1)[:, :width], torch.stack(seconds, dim=-1)[:, :width]
+
+
+def jumped(code: Tensor, s: Tensor) -> Tensor:
+    """The columns `(B, width)` where `s` `(B,)` is above one half, and zeros elsewhere.
+
+    At exactly one half nothing acts yet: kernels take a bit of one half for 0, too.
+    """
+    import torch
+
+    return torch.where(s[:, None] > 0.5, code, 0.0)

@@ -16,6 +16,7 @@ def warp(
     *,
     interpolation: Literal["nearest", "bilinear"],
     fill: float,
+    size: tuple[int, int] | None = None,
 ) -> Tensor:
     """Move the pixels of each sample by its own map.
 
@@ -27,16 +28,17 @@ def warp(
         interpolation: how pixels in between are found. With `nearest`, no gradient reaches the
             matrix.
         fill: intensity of what comes from outside the image.
+        size: height and width of the result; those of `x` if None.
 
     Returns:
-        `(B, C, H, W)`.
+        `(B, C, *size)`.
     """
     height, width = x.shape[-2:]
     dtype = torch.promote_types(x.dtype, torch.float32)
     with torch.autocast(x.device.type, enabled=False):
         # a homography's inverse needs no division by the determinant, and `torch.linalg.inv`
         # would make the host wait to see whether it is zero
-        u, v = _sources(adjugate(matrix.double()), height, width)
+        u, v = sources(adjugate(matrix.double()), *(size or (height, width)))
         if interpolation == "nearest":
             u, v = _pixel_centre(u, width), _pixel_centre(v, height)
         grid = torch.stack([u, v], dim=-1).to(dtype)
@@ -78,8 +80,15 @@ def adjugate(matrix: Tensor) -> Tensor:
     return torch.stack(rows, dim=-2)
 
 
-def _sources(inverse: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where each pixel comes from: x and y, `(B, H, W)` float64 in normalised coordinates."""
+def sources(inverse: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where each pixel comes from: x and y, `(B, H, W)` float64 in normalised coordinates.
+
+    Args:
+        inverse: `(B, 3, 3)` float64, up to a factor, from points of the result to those of the
+            image.
+        height: of the result, in pixels.
+        width: of the result.
+    """
     x = _centres(width, inverse)
     y = _centres(height, inverse)[:, None]
     # (3, 3, B, 1, 1): a sum of broadcast terms, since a matrix product may run in low precision

@@ -39,9 +39,19 @@ def turn_range(value: Value, p: float) -> tuple[float, float]:
     return gated_range(value.low / 360, value.high / 360, 0.0, p)
 
 
+def turns(degrees: Tensor) -> Tensor:
+    """Degrees in turns."""
+    return degrees / 360
+
+
+def tangent(degrees: Tensor) -> Tensor:
+    """The tangent of an angle in degrees."""
+    return (degrees * (math.pi / 180)).tan()
+
+
 def sample_tangent(value: Value, u: Tensor) -> Tensor:
     """Draws an angle in degrees from uniforms `(B,)`, and gives its tangent."""
-    return (value.sample(u) * (math.pi / 180)).tan()
+    return tangent(value.sample(u))
 
 
 def affinity(size: Size, **parts: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters
+from augspec.ops.effect import Effect
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ class Autocontrast(SwitchOp):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
     not_invertible: ClassVar[str | None] = "the range that each channel had is gone"
+    not_scalable: ClassVar[str | None] = "it goes by single pixels, the darkest and the brightest"
+    effect: ClassVar[Effect] = Effect(tones="image", channelwise=True, negative=True)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

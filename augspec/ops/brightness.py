@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.language.values import Uniform
-from augspec.ops.contract import Parameters
+from augspec.ops.contract import Op, Parameters, Rule
+from augspec.ops.effect import Effect
 from augspec.ops.tonal import Factor, FactorOp
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ class Brightness(FactorOp):
     )
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
+    effect: ClassVar[Effect] = Effect(tones="pixel", channelwise=True, monotone=True)
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: what only grows is clamped to white once or twice."""
+        if not isinstance(other, Brightness):
+            return False
+        return lambda own, its: (own["factor"] >= 1) & (its["factor"] >= 1)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from augspec.encoding.codecs import Category
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.encoding.codecs import Category, Order
+from augspec.language.values import Linspace
+from augspec.ops.channel_shuffle import ChannelShuffle
+from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.effect import Effect, Keeps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,10 +31,15 @@ class ChannelDrop(RandomOp):
     not_invertible: ClassVar[str | None] = "the channel is gone"
     needs_colour: ClassVar[bool] = True
 
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`."""
+        return Effect(tones="affine", monotone=True)
+
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Which channel: 0 for none, 1, 2, 3 for red, green, blue."""
         low, high = float(self.p == 1), 3.0 if self.p > 0 else 0.0
-        return (Parameter("channel", "index", 0.0, low, high, _CODEC, differentiable=False),)
+        return (Parameter("channel", "index", 0.0, low, high, _CODEC, False, Linspace(1, 3, 3)),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
@@ -40,6 +48,22 @@ class ChannelDrop(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["channel"].round() != 0
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: with its like, and with what leaves its channel in its place."""
+        if isinstance(other, ChannelDrop):
+            if self.fill == other.fill:
+                return True
+            return lambda own, its: own["channel"].round() != its["channel"].round()
+        if not isinstance(other, ChannelShuffle):
+            apart = other.effect.channelwise or other.effect.monotone  # each channel by itself
+            return Keeps((self.fill,)) if apart else False
+
+        def stays(own: Parameters, its: Parameters) -> Tensor:
+            dropped = own["channel"].round().long().clamp(1, 3)[:, None] - 1
+            return (Order(3).permutation(its["permutation"]).gather(-1, dropped) == dropped)[:, 0]
+
+        return stays
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
 from augspec.encoding.codecs import Angle, Codec, Linear, Order
+from augspec.encoding.moments import Moments, unknown
 from augspec.language.document import fault
-from augspec.language.values import Uniform, Value
+from augspec.language.values import Constant, Linspace, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size, gated_range
+from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size, gated_range
+from augspec.ops.effect import Effect
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 STEPS = ("brightness", "contrast", "saturation", "hue")
+IDENTITIES = (1.0, 1.0, 1.0, 0.0)
 Step = Literal["brightness", "contrast", "saturation", "hue"]
 Factor = Annotated[Value, Within(0.0, spread_around=1.0)]
 
@@ -72,13 +78,53 @@ class ColorJitter(RandomOp):
             self._parameter("saturation", "factor", 1.0, Linear(1.0)),
             self._parameter("hue", "turn", 0.0, Angle()),
         ]
-        order = Parameter("order", "permutation", 0.0, 0.0, 23.0, Order(), differentiable=False)
+        drawn = self._orders
+        order = Parameter("order", "permutation", 0.0, 0.0, 23.0, Order(), False, drawn)
         return (*found, order)
+
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`; contrast alone looks at other pixels."""
+        low, high = self.contrast.low, self.contrast.high
+        return Effect(tones="pixel" if low == high == 1 else "image")
+
+    @property
+    def _orders(self) -> Value | None:
+        """The indices of the orders; None where a step may be neutral, and so unseen, or not."""
+        if any(value.can_be(i) and value.low < value.high for value, i in self._values()):
+            return None
+        if self.order == "random":
+            return Linspace(0, 23, 24)
+        steps = tuple(STEPS.index(step) for step in self.order)
+        return Constant(sorted(itertools.permutations(range(4))).index(steps))
+
+    def _values(self) -> Iterator[tuple[Value, float]]:
+        """What each step is drawn from, and its identity."""
+        return (
+            (getattr(self, step), identity)
+            for step, identity in zip(STEPS, IDENTITIES, strict=True)
+        )
+
+    def moments(
+        self, size: Size | None = None, codecs: Mapping[str, Codec] | None = None
+    ) -> Moments:
+        """See `Op.moments`; unknown where a factor may be 0, which hides others."""
+        codecs = codecs or {}
+        if any(getattr(self, step).can_be(0) for step in STEPS[:3]):
+            used = (codecs.get(p.name, p.codec) for p in self.parameters(size))
+            return unknown(sum(codec.width for codec in used))
+        acting = tuple(not value.can_be(identity) for value, identity in self._values())
+        seen = _SeenOrder(acting, codecs.get("order"))
+        return super().moments(size, {**codecs, "order": seen})
 
     def _parameter(self, name: str, unit: str, identity: float, codec: Codec) -> Parameter:
         value: Value = getattr(self, name)
-        low, high = gated_range(value.low, value.high, identity, self.p)
-        return Parameter(name, unit, identity, low, high, codec)
+        # a factor of 0 (or one that float32 rounds to it) may hide what follows: see `canonical`
+        before = [getattr(self, step) for step in STEPS[: STEPS.index(name)]]
+        seen = 0.5 if self.p == 1 and any(value.low < 1e-7 for value in before) else self.p
+        low, high = gated_range(value.low, value.high, identity, seen)
+        own = Parameter(name, unit, identity, low, high, codec, value=value)
+        return own if name == "hue" else replace(own, possible=NOT_NEGATIVE)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
@@ -132,9 +178,8 @@ class ColorJitter(RandomOp):
         """Which of the four steps change anything: `(B, 4)` bool."""
         import torch
 
-        identities = (1.0, 1.0, 1.0, 0.0)
         return torch.stack(
-            [params[name] != i for name, i in zip(STEPS, identities, strict=True)], dim=-1
+            [params[name] != i for name, i in zip(STEPS, IDENTITIES, strict=True)], dim=-1
         )
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
@@ -149,3 +194,34 @@ class ColorJitter(RandomOp):
             params["hue"],
             Order().permutation(params["order"]),
         )
+
+
+@dataclass(frozen=True)
+class _SeenOrder(Codec):
+    """What the code shows of an order where the same steps act on every sample.
+
+    Attributes:
+        acting: which of the four steps act.
+        then: encodes the order that the code decodes to; None for the code itself.
+    """
+
+    acting: tuple[bool, ...]
+    then: Codec | None
+    name: ClassVar[str] = "seen order"
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]
+        """See `Codec.columns`."""
+        return (self.then or Order()).columns
+
+    def encode(self, value: Tensor) -> Tensor:
+        """See `Codec.encode`."""
+        import torch
+
+        acting = torch.tensor(self.acting).expand(len(value), -1)
+        seen = Order().unseen(Order().encode(value), acting)
+        return self.then.encode(Order().decode(seen)) if self.then else seen
+
+    def decode(self, code: Tensor) -> Tensor:
+        """See `Codec.decode`."""
+        return Order().decode(code)

@@ -7,23 +7,39 @@ cannot be seen has no code (an op that was chosen and drew its identity, or was 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from pydantic import ConfigDict, model_validator
 
+from augspec.encoding.codecs import Codec, Motion
+from augspec.encoding.moments import Moments, together, unknown
 from augspec.language.codes import Code
 from augspec.language.document import Fault, fault
-from augspec.ops.contract import Incoming, Op, Parameter, Parameters, Size, identified, list_faults
+from augspec.ops.commute import Clashes
+from augspec.ops.contract import (
+    Incoming,
+    Move,
+    Op,
+    Parameter,
+    Parameters,
+    Size,
+    identified,
+    list_faults,
+)
 from augspec.ops.sharing import Share, Stream, resolved
+from augspec.ops.twins import Groups, key, listed, ranks, twins
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from augspec.ops.contract import Op as AnyOp
 
+
+Odds: TypeAlias = "tuple[Sequence[float], Callable[[int, int], float]]"
+"""The probability with which each op acts, and with which the k-th and the l-th both do."""
 
 MOST_RENDERS = 1024
 """How many ops one op may run: nested repeats multiply, and every op has columns in the code."""
@@ -91,6 +107,41 @@ class Combinator(Op):
         """
         return {}, None
 
+    @cached_property
+    def twins(self) -> Groups:
+        """Ops that are the same but for their ids, and whose parameters may change places."""
+        if not self.keeps_size:
+            return ()  # what an op does to a size, another elsewhere does not do
+        return twins([op for _, op in self.children])
+
+    @property
+    def repeats_itself(self) -> bool:
+        """Whether two of its ops are the same but for their ids, and their names exchangeable."""
+        return bool(self.twins)
+
+    @cached_property
+    def clashes(self) -> Clashes:
+        """Which of its ops can be seen to come one before the other."""
+        return Clashes([(f"{name}.", op) for name, op in self.children])
+
+    def odds(self) -> Odds | None:
+        """How likely its ops act; None where their columns are no mixture of the ops' own."""
+        if self.repeats_itself:
+            return None
+        return (1.0,) * len(self.children), lambda k, m: 1.0
+
+    def moments(
+        self, size: Size | None = None, codecs: Mapping[str, Codec] | None = None
+    ) -> Moments:
+        """See `Op.moments`: those of its ops, as likely as they act; its own are not known."""
+        own = unknown(sum(p.codec.width for p in self.own_parameters()))
+        inside = zip(self.children, self._inside(Incoming(size)), strict=False)
+        parts = [op.moments(at.size) for (_, op), at in inside]
+        odds = self.odds()
+        if odds is None:
+            return unknown(len(own.mean) + sum(len(part.mean) for part in parts))
+        return together([own, together(parts, *odds)])
+
     def own_parameters(self) -> tuple[Parameter, ...]:
         """The parameters beside those of its ops; their columns come first."""
         return ()
@@ -106,6 +157,11 @@ class Combinator(Op):
         return next(
             (op.not_differentiable for _, op in self.children if op.not_differentiable), None
         )
+
+    @property
+    def not_scalable(self) -> str | None:  # type: ignore[override]
+        """See `Op.not_scalable`."""
+        return next((op.not_scalable for _, op in self.children if op.not_scalable), None)
 
     @property
     def identity_error(self) -> float:  # type: ignore[override]
@@ -131,12 +187,29 @@ class Combinator(Op):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Its own, then those of its ops; where an op can be left out, the identity can occur."""
+        if size not in self._parameters:
+            self._parameters[size] = tuple(self._list_parameters(size))
+        return self._parameters[size]
+
+    @cached_property
+    def _parameters(self) -> dict[Size | None, tuple[Parameter, ...]]:
+        """What `parameters` gave: every draw asks several times, at every level."""
+        return {}
+
+    def _list_parameters(self, size: Size | None) -> list[Parameter]:
         found = list(self.own_parameters())
         for (name, op), at in zip(self.children, self._inside(Incoming(size)), strict=False):
             for parameter in op.parameters(at.size):
                 own = replace(parameter, name=f"{name}.{parameter.name}")
                 found.append(_with_identity(own) if self.gates else own)
-        return tuple(found)
+        return found
+
+    def motions(self) -> dict[str, Motion]:
+        """See `Op.motions`: its own parameters by their codecs, those of its ops as the ops say."""
+        found = {p.name: self.motion_of.get(p.name, p.codec.motion) for p in self.own_parameters()}
+        for name, op in self.children:
+            found |= {f"{name}.{key}": motion for key, motion in op.motions().items()}
+        return found
 
     def streams(self) -> tuple[Stream, ...]:
         """See `Op.streams`: its own choices, then its ops in order."""
@@ -173,10 +246,61 @@ class Combinator(Op):
             yield name, op, own
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
-        """See `Op.canonical`."""
+        """See `Op.canonical`: that of each op, and twins in the one order."""
+        found = self.reduced(params)
+        return self.exchanged(found) if self.twins else found
+
+    def reduced(self, params: Parameters) -> dict[str, Tensor]:
+        """The canonical form of each op, wherever it stands."""
         found = {p.name: params[p.name] for p in self.own_parameters()}
         for name, op, own in self.parts(params):
             found |= {f"{name}.{key}": value for key, value in op.canonical(own).items()}
+        return found
+
+    def exchanged(self, params: Parameters) -> dict[str, Tensor]:
+        """The canonical form that twins have together, of `reduced` parameters.
+
+        Here, for ops that act in the order in which they stand.
+        """
+        import torch
+
+        acts, clash = torch.stack(self.acting(params), dim=-1), self.clashes(params)
+        return self.renamed(params, listed(self.twins, acts, clash, self.ranks(params)))
+
+    def ranks(self, params: Parameters) -> list[Tensor]:
+        """For each op, how many of its twins come before it by what they do: `(B,)` each."""
+        twin = {k for group in self.twins for k in group}
+        parts = enumerate(self.parts(params))
+        keys = [key(op, own) if k in twin else None for k, (_, op, own) in parts]
+        return ranks(self.twins, keys, next(iter(params.values())))
+
+    def renamed(self, params: Parameters, place: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The parameters with those of twins exchanged; differentiable.
+
+        Args:
+            params: the parameters.
+            place: for each op, `(B,)` int64: the twin whose parameters it gets.
+        """
+        import torch
+
+        found, parts = dict(params), [own for _, _, own in self.parts(params)]
+        for group in self.twins:
+            for k in group:
+                name = self.children[k][0]
+                for index, parameter in enumerate(parts[k]):
+                    value = parts[k][parameter]
+                    for other in group:
+                        if other != k:
+                            theirs = list(parts[other].values())[index]
+                            value = torch.where(place[k] == other, theirs, value)
+                    found[f"{name}.{parameter}"] = value
+        return found
+
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.nearest`: its own, and those of each of its ops."""
+        found = {p.name: params[p.name].clamp(*p.possible) for p in self.own_parameters()}
+        for name, op, own in self.parts(params):
+            found |= {f"{name}.{key}": value for key, value in op.nearest(own).items()}
         return found
 
     def encode_canonical(self, params: Parameters) -> Tensor:
@@ -225,6 +349,29 @@ class Combinator(Op):
         """See `Op.apply`."""
         return self.render(x, params)
 
+    @property
+    def in_order(self) -> bool:
+        """Whether its ops act one after the other as they are listed, if they act."""
+        return True
+
+    @property
+    def geometric(self) -> bool:  # type: ignore[override]
+        """See `Op.geometric`: whether each of its ops is; one without ops moves nothing."""
+        return all(op.geometric for _, op in self.children)
+
+    @property
+    def bends(self) -> bool:
+        """See `Op.bends`: whether one of its ops does."""
+        return any(op.bends for _, op in self.children)
+
+    def moves(self, params: Parameters, size: Size, batch: int = 1) -> list[Move]:
+        """See `Op.moves`: those of its ops; one that does not act has the identity's."""
+        found = []
+        for _, op, own in self.parts(params):
+            found += op.moves(own, size, batch)
+            size = op.output_size(size)
+        return found
+
     def faults(self, incoming: Incoming) -> list[Fault]:
         """See `Op.faults`: those of its ops, and ops that cannot stand here."""
         faults = [fault.under("ops") for fault in list_faults(self.ops, incoming)]
@@ -244,6 +391,15 @@ class Combinator(Op):
     def _renders(op: Op) -> bool:
         """Whether there is anything to leave out: an empty `sequence` has nothing."""
         return not isinstance(op, Combinator) or bool(op.ops)
+
+    @cached_property
+    def rendered(self) -> Sequence[tuple[str, Op, bool]]:  # type: ignore[override]
+        """See `Op.rendered`."""
+        return [
+            (f"{name}.{prefix}", leaf, in_mean)
+            for name, op in self.children
+            for prefix, leaf, in_mean in op.rendered
+        ]
 
     def leaves(self) -> Iterator[tuple[tuple[str | int, ...], Op]]:
         """See `Op.leaves`."""

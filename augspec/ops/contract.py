@@ -20,29 +20,46 @@ An op file imports torch inside its methods only: loading a spec must stay quick
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from augspec.encoding.codecs import Codec, Linear, Order, Uncoded
+from augspec.encoding.codecs import Codec, Linear, Motion, Order, Uncoded
+from augspec.encoding.moments import Moments, drawn, together
 from augspec.language.codes import Code
 from augspec.language.document import DocumentModel, Fault
+from augspec.ops.effect import Effect, Keeps
 from augspec.ops.sharing import Share, Sharing, Stream, resolved
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from augspec.kernels.quadrature import Quadrature
+    from augspec.language.values import Value
+
 Size: TypeAlias = tuple[int, int]
 """Height and width of an image in pixels."""
+
+Move: TypeAlias = "tuple[Tensor, Size]"
+"""A map `(B, 3, 3)` from points of one image to points of the next, and the size of the next."""
 
 Parameters: TypeAlias = "Mapping[str, Tensor]"
 """One draw of an op: a `(B,)` float64 tensor for each parameter."""
 
 
+Rule: TypeAlias = "bool | Keeps | Callable[[Parameters, Parameters], Tensor]"
+"""Whether two ops commute: always, never, or depending on their parameters (`(B,)` bool)."""
+
+
 class NotInvertibleError(ValueError):
     """The op loses what its inverse would need."""
+
+
+NOT_NEGATIVE = (0.0, math.inf)
+"""`Parameter.possible` of a factor, a spread, a length."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +74,12 @@ class Parameter:
         high: the largest one.
         codec: how it is encoded.
         differentiable: whether a gradient reaches it from the view.
+        value: what an ungated draw is drawn from, where that is one value of the op's fields and
+            independent of its other parameters; None where it is not. Moments come from it.
+        convert: maps draws of `value` to the parameter, such as degrees to turns; None where they
+            are the parameter.
+        possible: the bounds outside which the parameter means nothing, whatever a spec says: a
+            negative factor, say. `low` and `high` lie inside.
     """
 
     name: str
@@ -66,6 +89,16 @@ class Parameter:
     high: float | None
     codec: Codec = field(default_factory=Linear)
     differentiable: bool = True
+    value: Value | None = field(default=None, compare=False)
+    convert: Callable[[Tensor], Tensor] | None = field(default=None, compare=False)
+    possible: tuple[float, float] = (-math.inf, math.inf)
+
+    def rules(self) -> list[Quadrature | None]:
+        """Points and weights of an ungated draw's distribution, coarse and fine."""
+        rules = [self.value.rule(count) if self.value else None for count in (32, 64)]
+        if self.convert is None:
+            return rules
+        return [rule and (self.convert(rule[0]), rule[1]) for rule in rules]
 
     @property
     def acts(self) -> bool:
@@ -117,8 +150,26 @@ class Op(DocumentModel):
     not_differentiable: ClassVar[str | None] = None
     """Why no useful gradient reaches the image; None where one does."""
 
+    not_scalable: ClassVar[str | None] = None
+    """Why the same parameters do not show the same at another resolution, the fields that count
+    pixels scaled along; None where they do."""
+
+    limits: ClassVar[str | None] = None
+    """What `nearest` asks of the parameters beyond the bounds of each, in words, such as "the box
+    must lie in the image"; None where it asks no more."""
+
+    geometric: ClassVar[bool] = False
+    """Whether all that it does is to move pixels by a projective map, or by several in a row."""
+
+    motion_of: ClassVar[Mapping[str, Motion]] = {}
+    """How parameters go along a path from the identity where that is not their codec's way."""
+
     needs_colour: ClassVar[bool] = False
     """Whether the op has no effect on images with one channel."""
+
+    effect: ClassVar[Effect] = Effect()
+    """What sort of change it makes: where no image can show in which order two ops acted, their
+    order is not part of a code (`augspec.ops.commute`)."""
 
     identity_error: ClassVar[float] = 0.0
     """How far `render` at the identity may be off by rounding; `apply` is exact all the same."""
@@ -167,6 +218,13 @@ class Op(DocumentModel):
         """The one form of these parameters: what cannot be seen in any image is set to identity."""
         return dict(params)
 
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """The nearest parameters that are possible: these, where nothing about them is impossible.
+
+        An op whose parameters bound one another (a box must lie in the image) says so here.
+        """
+        return {p.name: params[p.name].clamp(*p.possible) for p in self.parameters()}
+
     def active(self, params: Parameters) -> Tensor:
         """Which samples these parameters change: `(B,)` bool.
 
@@ -174,9 +232,38 @@ class Op(DocumentModel):
         """
         raise NotImplementedError
 
+    def commutes(self, other: Op) -> Rule:
+        """Whether it commutes with another op beyond what follows from the `effect` of both.
+
+        Only asked where nothing does. An answer holds for both orders: one of the two need say it.
+
+        Returns:
+            True for any parameters, False for none, or what tells from the parameters of this op
+            and of the other; `Keeps`, from what the other makes of some constants.
+        """
+        return False
+
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """Runs the kernel: images `(B, C, H, W)` in [0, 1], each sample by its own parameters."""
         raise NotImplementedError
+
+    @property
+    def bends(self) -> bool:
+        """Whether it moves pixels as no projective map does."""
+        return self.group == "geometry" and not self.geometric
+
+    def moves(self, params: Parameters, size: Size, batch: int = 1) -> list[Move]:
+        """The projective maps by which it moves pixels, one after the other.
+
+        There are none for an op that leaves every pixel in its place, and none that say what an op
+        does that bends the image.
+
+        Args:
+            params: one draw.
+            size: the size of the images that reach the op.
+            batch: B, for an op without parameters.
+        """
+        return []
 
     def inverse(self, params: Parameters) -> dict[str, Tensor]:
         """The parameters that undo `params`.
@@ -185,6 +272,39 @@ class Op(DocumentModel):
             NotInvertibleError: the op has no inverse; the message says why.
         """
         raise NotInvertibleError(f"{self.tag()} has no inverse: {self.not_invertible}")
+
+    def moments(
+        self, size: Size | None = None, codecs: Mapping[str, Codec] | None = None
+    ) -> Moments:
+        """The exact moments of the code of a draw, as far as they are known.
+
+        Here, from the distribution of each parameter that says what it is drawn from, independent
+        of the others. An op whose `canonical` changes what can be drawn with a probability above
+        zero says otherwise itself.
+
+        Args:
+            size: the size of the images that reach the op, where it is known.
+            codecs: other codecs for some parameters, with a zero code for the identity too.
+        """
+        codecs = codecs or {}
+        own = (drawn(codecs.get(p.name, p.codec), p.rules()) for p in self.parameters(size))
+        return together([together(list(own))], self.gate)
+
+    def acting_probability(self, size: Size | None = None) -> float | None:
+        """The probability with which a draw changes anything; None where it is not known."""
+        idle = 1.0
+        for p in self.parameters(size):
+            if isinstance(p.codec, Order | Uncoded):
+                continue
+            rule = p.rules()[-1]
+            if rule is None:
+                return None
+            idle *= float(rule[1][rule[0] == p.identity].sum())
+        return self.gate * (1 - idle)
+
+    def motions(self) -> dict[str, Motion]:
+        """How each parameter goes along a path from the identity, see `augspec.codes.paths`."""
+        return {p.name: self.motion_of.get(p.name, p.codec.motion) for p in self.parameters()}
 
     @property
     def seeds(self) -> tuple[str, ...]:
@@ -215,6 +335,14 @@ class Op(DocumentModel):
         import torch
 
         return {p.name: torch.where(on, params[p.name], p.identity) for p in self.parameters()}
+
+    def carried(self, params: Parameters) -> dict[str, Tensor]:
+        """What a float32 code carries of a draw.
+
+        A draw is rounded before its canonical form is found, since rounding may be what makes some
+        of it invisible: a contrast of 1e-9 becomes 0, after which no saturation can be seen.
+        """
+        return {p.name: p.codec.carried(params[p.name]) for p in self.parameters()}
 
     def encode(self, params: Parameters) -> Tensor:
         """Parameters to code columns `(B, width)`, float64."""
@@ -260,6 +388,14 @@ class Op(DocumentModel):
     def leaves(self) -> Iterator[tuple[tuple[str | int, ...], Op]]:
         """The ops that render, each with its path: this one, or those inside a combinator."""
         yield (), self
+
+    @property
+    def rendered(self) -> Sequence[tuple[str, Op, bool]]:
+        """The ops that render, as often as they do: this one, or those inside a combinator.
+
+        Each with what its parameters' names begin with, and whether it is part of a mean of images.
+        """
+        return (("", self, False),)
 
     @property
     def renders(self) -> int:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from augspec.encoding.codecs import Angle
+from augspec.encoding.codecs import Angle, Motion
 from augspec.language.document import fault
 from augspec.language.values import Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+ANYWHERE = Uniform(-0.5, 0.5)
+"""Where a grid begins, in units."""
 
 
 class CutoutGrid(RandomOp):
@@ -43,6 +49,12 @@ class CutoutGrid(RandomOp):
     )
     draws: ClassVar[int] = 4
     not_invertible: ClassVar[str | None] = "what was erased is gone"
+    # the holes grow where they will be
+    motion_of: ClassVar[Mapping[str, Motion]] = {
+        "unit": "holds",
+        "offset_y": "holds",
+        "offset_x": "holds",
+    }
 
     @field_validator("ratio")
     @classmethod
@@ -51,21 +63,30 @@ class CutoutGrid(RandomOp):
             raise fault(f"must lie in (0, 1), or nothing is left of a unit, got {ratio.document()}")
         return ratio
 
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`."""
+        return Effect("covers", paints=(self.fill,))
+
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The grid; where the ratio is 0, nothing is erased, and the rest is set to 0 too."""
         # offsets a whole unit apart are one grid: an angle in turns says so
         turn = 0.5 if self.p > 0 else 0.0
         return (
-            self._parameter("unit", "shorter side", self.unit),
-            self._parameter("ratio", "unit", self.ratio),
-            Parameter("offset_y", "unit", 0.0, -turn, turn, Angle(), False),
-            Parameter("offset_x", "unit", 0.0, -turn, turn, Angle(), False),
+            self._parameter("unit", "shorter side", self.unit, NOT_NEGATIVE),
+            self._parameter("ratio", "unit", self.ratio, (0.0, 1.0)),
+            Parameter("offset_y", "unit", 0.0, -turn, turn, Angle(), False, ANYWHERE),
+            Parameter("offset_x", "unit", 0.0, -turn, turn, Angle(), False, ANYWHERE),
         )
 
-    def _parameter(self, name: str, unit: str, value: Value) -> Parameter:
+    def _parameter(
+        self, name: str, unit: str, value: Value, possible: tuple[float, float]
+    ) -> Parameter:
         low = value.low if self.p == 1 else 0.0
         high = value.high if self.p > 0 else 0.0
-        return Parameter(name, unit, 0.0, low, high, differentiable=False)
+        return Parameter(
+            name, unit, 0.0, low, high, differentiable=False, value=value, possible=possible
+        )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`; offsets lie in (-1/2, 1/2], which is where codes place them."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from augspec.encoding.codecs import Linear, Uncoded
+from augspec.encoding.codecs import Linear, Motion, Uncoded
 from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import Constant, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import NOT_NEGATIVE, Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
+from augspec.ops.geometry import resampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +52,14 @@ class Elastic(RandomOp):
     )
     draws: ClassVar[int] = 3
     not_invertible: ClassVar[str | None] = "resampling loses detail"
+    not_scalable: ClassVar[str | None] = "its noise is drawn pixel by pixel"
+    # a smaller alpha is less of the same field; a smaller sigma would make it a rougher one
+    motion_of: ClassVar[Mapping[str, Motion]] = {"sigma": "holds"}
+
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`."""
+        return resampling(self.interpolation, self.fill)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Both lengths as fractions of the shorter side, so that their code is free of resolution.
@@ -73,7 +84,20 @@ class Elastic(RandomOp):
         elif size is not None:
             low, high = (value.low if always else 0.0) / min(size), value.high / min(size)
         smooth = self.interpolation != "nearest"
-        return Parameter(name, "shorter side", 0.0, low, high, Linear(), smooth)
+        # where nothing moves, sigma is not what was drawn
+        known = size is not None and (name == "alpha" or not self.alpha.can_be(0))
+        return Parameter(
+            name,
+            "shorter side",
+            0.0,
+            low,
+            high,
+            Linear(),
+            smooth,
+            value if known else None,
+            convert=lambda pixels: pixels / min(size),  # type: ignore[arg-type]
+            possible=NOT_NEGATIVE,
+        )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters
+from augspec.ops.effect import Effect
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class Equalize(SwitchOp):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
     not_differentiable: ClassVar[str | None] = "the output is a table of 256 steps"
     not_invertible: ClassVar[str | None] = "levels that became one cannot be told apart"
+    not_scalable: ClassVar[str | None] = "it counts pixels: few are shared out coarsely"
+    effect: ClassVar[Effect] = Effect(tones="image", channelwise=True)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from augspec.encoding.codecs import Linear
+from augspec.encoding.codecs import Linear, Motion
 from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import LogUniform, Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
+from augspec.ops.geometry import inside
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +51,15 @@ class Erase(RandomOp):
         {"p": 0.0},
     )
     draws: ClassVar[int] = 2 * ATTEMPTS + 2
+    limits: ClassVar[str | None] = "the box must lie in the image"
     not_invertible: ClassVar[str | None] = "what was erased is gone"
+    # the box grows where it will be
+    motion_of: ClassVar[Mapping[str, Motion]] = {"center_y": "holds", "center_x": "holds"}
+
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`."""
+        return Effect("covers", paints=(self.fill,))
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Centre and size of the box, relative to the image; an empty box erases nothing."""
@@ -58,11 +69,16 @@ class Erase(RandomOp):
             start, end = 0.0, 1.0
             high_height, high_width = self._largest(size)  # type: ignore[assignment]
         return (
-            Parameter("center_y", "image height", 0.5, start, end, Linear(0.5), False),
-            Parameter("center_x", "image width", 0.5, start, end, Linear(0.5), False),
-            Parameter("height", "image height", 0.0, 0.0, high_height, Linear(), False),
-            Parameter("width", "image width", 0.0, 0.0, high_width, Linear(), False),
+            self._part("center_y", "image height", 0.5, start, end),
+            self._part("center_x", "image width", 0.5, start, end),
+            self._part("height", "image height", 0.0, 0.0, high_height),
+            self._part("width", "image width", 0.0, 0.0, high_width),
         )
+
+    @staticmethod
+    def _part(name: str, unit: str, identity: float, low: float, high: float | None) -> Parameter:
+        codec, possible = Linear(identity), (0.0, 1.0)
+        return Parameter(name, unit, identity, low, high, codec, False, possible=possible)
 
     def _largest(self, size: Size | None) -> tuple[float | None, float | None]:
         """The largest height and width that a draw can give, relative to the image."""
@@ -103,6 +119,10 @@ class Erase(RandomOp):
         on = self.active(params)
         none = {"center_y": 0.5, "center_x": 0.5, "height": 0.0, "width": 0.0}
         return {name: torch.where(on, params[name], value) for name, value in none.items()}
+
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.nearest`: a box that is not too large is moved, and keeps its size."""
+        return inside(params, 0.0)
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""

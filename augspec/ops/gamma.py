@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from augspec.encoding.codecs import Log
 from augspec.language.values import LogUniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.effect import Effect
 from augspec.ops.tonal import gated_range
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ class Gamma(RandomOp):
         {"gamma": {"choice": [0.4, 1, 2.2]}},
     )
     draws: ClassVar[int] = 1
+    effect: ClassVar[Effect] = Effect(tones="pixel", channelwise=True, monotone=True)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
         low, high = gated_range(self.gamma.low, self.gamma.high, 1.0, self.p)
-        return (Parameter("gamma", "exponent", 1.0, low, high, Log()),)
+        return (Parameter("gamma", "exponent", 1.0, low, high, Log(), value=self.gamma),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
@@ -40,6 +42,10 @@ class Gamma(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["gamma"] != 1.0
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: of two, the exponents are multiplied."""
+        return isinstance(other, Gamma)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

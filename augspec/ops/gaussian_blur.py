@@ -9,9 +9,10 @@ from pydantic import Field, field_validator
 
 from augspec.language.codes import Code
 from augspec.language.document import Fault
-from augspec.language.values import Uniform, Value
+from augspec.language.values import Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import NOT_NEGATIVE, Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
 from augspec.ops.windowed import odd, reach_faults
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class GaussianBlur(RandomOp):
     op: Literal["gaussian_blur"] = "gaussian_blur"
 
     kernel: int = Field(default=3, ge=1)
-    """Side of the kernel in pixels, an odd number."""
+    """Side of the kernel in pixels, an odd number; 1 blurs nothing."""
 
     sigma: Annotated[Value, Within(0.0, open_low=True)] = Uniform(0.1, 2.0)
     """Standard deviation of the Gaussian in pixels of the image that reaches the op."""
@@ -36,20 +37,38 @@ class GaussianBlur(RandomOp):
     )
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "fine detail is gone"
+    effect: ClassVar[Effect] = Effect(places="averages", even=True)
 
     _odd = field_validator("kernel")(odd)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Sigma as a fraction of the shorter side, so that its code is free of resolution."""
+        if self.kernel == 1:
+            return (Parameter("sigma", "shorter side", 0.0, 0.0, 0.0, value=Constant(0.0)),)
         high = self.sigma.high / min(size) if size is not None else None
         low = 0.0 if self.p < 1 or size is None else self.sigma.low / min(size)
         if self.p == 0:
             low = high = 0.0
-        return (Parameter("sigma", "shorter side", 0.0, low if high is not None else None, high),)
+        return (
+            Parameter(
+                "sigma",
+                "shorter side",
+                0.0,
+                low if high is not None else None,
+                high,
+                value=self.sigma if size is not None else None,
+                convert=lambda pixels: pixels / min(size),  # type: ignore[arg-type]
+                possible=NOT_NEGATIVE,
+            ),
+        )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        return {"sigma": self.sigma.sample(u[:, 0]) / min(size)}
+        return self.canonical({"sigma": self.sigma.sample(u[:, 0]) / min(size)})
+
+    def canonical(self, params: Parameters) -> dict[str, Tensor]:
+        """A kernel of one pixel shows no sigma."""
+        return {"sigma": params["sigma"] * (self.kernel > 1)}
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from augspec.encoding.codecs import Uncoded
 from augspec.language.values import Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size
 from augspec.ops.tonal import gated_range
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class GaussianNoise(RandomOp):
     )
     draws: ClassVar[int] = 3
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
+    not_scalable: ClassVar[str | None] = "its noise is drawn pixel by pixel"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Mean and sigma; the seed of the noise is no part of the code."""
@@ -42,8 +43,8 @@ class GaussianNoise(RandomOp):
         sigma = gated_range(self.sigma.low, self.sigma.high, 0.0, self.p)
         seed = Parameter("seed", "32-bit word", 0.0, 0.0, 2.0**32 - 1, Uncoded(), False)
         return (
-            Parameter("mean", "intensity", 0.0, *mean),
-            Parameter("sigma", "intensity", 0.0, *sigma),
+            Parameter("mean", "intensity", 0.0, *mean, value=self.mean),
+            Parameter("sigma", "intensity", 0.0, *sigma, value=self.sigma, possible=NOT_NEGATIVE),
             seed,
         )
 

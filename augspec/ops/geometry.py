@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from augspec.ops.contract import Op, Parameters, RandomOp, Size
+from augspec.ops.contract import Move, Op, Parameters, RandomOp, Rule, Size
+from augspec.ops.effect import Effect
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +20,11 @@ class GeometricOp(Op):
     """An op that moves pixels by a projective map: it also has a matrix."""
 
     group: ClassVar[str] = "geometry"
+    geometric: ClassVar[bool] = True
+
+    projective: ClassVar[bool] = False
+    """Whether parallel lines may come out at an angle: whether the last row of its matrix may be
+    another than (0, 0, 1)."""
 
     def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
         """The map from points of the incoming image to points of the outgoing one.
@@ -35,6 +41,12 @@ class GeometricOp(Op):
             `(B, 3, 3)` float64.
         """
         raise NotImplementedError
+
+    def moves(self, params: Parameters, size: Size, batch: int = 1) -> list[Move]:
+        """See `Op.moves`: its matrix, without the factor that it may have."""
+        from augspec.kernels.group import normalized
+
+        return [(normalized(self.matrix(params, size, batch)), self.output_size(size))]
 
 
 class SizedOp(GeometricOp):
@@ -66,6 +78,37 @@ class WarpOp(RandomOp, GeometricOp):
     fill: float = Field(default=0.0, ge=0.0, le=1.0)
     """Intensity of what comes from outside the image: 0 is black, 1 is white."""
 
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`."""
+        return resampling(self.interpolation, self.fill)
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: with an op that only rearranges pixels, where the matrices do.
+
+        With `nearest`, which of two equally near pixels is picked is not turned along: then the
+        map must leave the axis of the flip alone, so that no two are.
+        """
+        if other.effect.places != "rearranges" or not isinstance(other, GeometricOp):
+            return False
+        axis = getattr(other, "axis", None)
+        if self.interpolation == "bilinear":
+            return lambda own, its: same_product(self, own, other, its)
+        return axis is not None and (lambda own, its: self._leaves_alone(own, axis))
+
+    def _leaves_alone(self, params: Parameters, axis: int) -> Tensor:
+        """Where the map neither moves points along an axis, nor others by their place on it."""
+        import torch
+
+        from augspec.kernels.group import normalized
+
+        # a flip keeps the shape of every image: what holds on a square holds on all
+        m = normalized(self.matrix(params, (1, 1)))
+        own, other = (0, 1) if axis == -1 else (1, 0)
+        zero = [m[:, own, own].abs() - 1, m[:, own, other], m[:, own, 2], m[:, other, own]]
+        zero += [m[:, 2, own], m[:, 2, other]]
+        return (torch.stack(zero, dim=-1).abs() < ROUNDING).all(dim=-1)
+
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""
         from augspec.kernels.rows import where_rows
@@ -76,6 +119,47 @@ class WarpOp(RandomOp, GeometricOp):
         view = warp(x, matrix, interpolation=self.interpolation, fill=self.fill)
         # resampling at the identity would round
         return where_rows(self.active(params), view, x)
+
+
+SMALLEST = 1e-5
+"""The least side of a box, relative to the image: a pixel of the largest image there is."""
+
+
+def inside(params: Parameters, smallest: float) -> dict[str, Tensor]:
+    """The nearest box that lies in the image.
+
+    Args:
+        params: `center_y`, `center_x`, `height` and `width`, relative to the image.
+        smallest: the least height and width.
+    """
+    import torch
+
+    found = {}
+    for centre, side in (("center_y", "height"), ("center_x", "width")):
+        length = params[side].clamp(smallest, 1.0)
+        found[side] = length
+        found[centre] = torch.minimum(torch.maximum(params[centre], length / 2), 1 - length / 2)
+    return found
+
+
+ROUNDING = 1e-12
+"""How far the entries of equal matrices may be apart."""
+
+
+def same_product(a: GeometricOp, own: Parameters, b: GeometricOp, its: Parameters) -> Tensor:
+    """Where the matrices of two ops commute, on square images."""
+    from augspec.kernels.group import compose
+
+    first, second = a.matrix(own, (1, 1)), b.matrix(its, (1, 1))
+    apart = compose(first, second) - compose(second, first)
+    return (apart.abs() < ROUNDING).flatten(1).all(dim=1)
+
+
+def resampling(interpolation: Interpolation, fill: float) -> Effect:
+    """What sort of change `augspec.kernels.warp.resample` makes."""
+    if interpolation == "nearest":
+        return Effect("picks", paints=(fill,))
+    return Effect("averages", paints=(0.0, fill))  # of what the weights lack, a part is black
 
 
 def pair(size: int | Size) -> Size:

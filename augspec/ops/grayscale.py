@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters
+from augspec.ops.effect import Effect
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Grayscale(SwitchOp):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.2},)
     not_invertible: ClassVar[str | None] = "the colours are gone"
     needs_colour: ClassVar[bool] = True
+    effect: ClassVar[Effect] = Effect(tones="affine")
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -8,6 +8,7 @@ from augspec.encoding.codecs import Angle
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
 from augspec.ops.tonal import gated_range
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ class Hue(RandomOp):
     draws: ClassVar[int] = 1
     identity_error: ClassVar[float] = 1e-6
     needs_colour: ClassVar[bool] = True
+    effect: ClassVar[Effect] = Effect(tones="pixel")
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
         low, high = gated_range(self.shift.low, self.shift.high, 0.0, self.p)
-        return (Parameter("shift", "turn", 0.0, low, high, Angle()),)
+        return (Parameter("shift", "turn", 0.0, low, high, Angle(), value=self.shift),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`; on the grid that a float32 code carries."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from augspec.ops.contract import Parameters
+from augspec.ops.contract import Op, Parameters, Rule
+from augspec.ops.effect import Effect
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class Invert(SwitchOp):
     op: Literal["invert"] = "invert"
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
+    effect: ClassVar[Effect] = Effect(tones="affine", channelwise=True, monotone=True)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""
@@ -24,6 +26,10 @@ class Invert(SwitchOp):
         from augspec.kernels.tone import invert
 
         return where_rows(self.active(params), invert(x), x)
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`."""
+        return other.effect.negative
 
     def inverse(self, params: Parameters) -> dict[str, Tensor]:
         """A negative of a negative is the image."""

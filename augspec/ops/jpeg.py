@@ -10,7 +10,8 @@ from augspec.language.document import fault
 from augspec.language.values import Choice, Constant, Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, Size
-from augspec.ops.switch import SwitchOp, sample_whole
+from augspec.ops.effect import Effect
+from augspec.ops.switch import SwitchOp, sample_whole, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +39,10 @@ class Jpeg(SwitchOp):
         {"quality": [1, 100]},
     )
     draws: ClassVar[int] = 1
+    effect: ClassVar[Effect] = Effect(negative=True)
     not_invertible: ClassVar[str | None] = "fine detail is gone"
+    not_scalable: ClassVar[str | None] = "its blocks are of 8 pixels at every resolution"
+    limits: ClassVar[str | None] = "a quality that is used must be at least 1"
 
     @field_validator("quality")
     @classmethod
@@ -59,7 +63,15 @@ class Jpeg(SwitchOp):
         high = float(round(self.quality.high)) if self.p > 0 else 0.0
         return (
             *super().parameters(size),
-            Parameter("quality", "quality", 0.0, low, high),
+            Parameter(
+                "quality",
+                "quality",
+                0.0,
+                low,
+                high,
+                value=whole(self.quality),
+                possible=(0.0, 100.0),
+            ),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
@@ -71,6 +83,14 @@ class Jpeg(SwitchOp):
         import torch
 
         return {**params, "quality": torch.where(self.active(params), params["quality"], 0.0)}
+
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.nearest`."""
+        import torch
+
+        found = super().nearest(params)
+        used = found["quality"].clamp_min(1.0)
+        return {**found, "quality": torch.where(self.active(params), used, found["quality"])}
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

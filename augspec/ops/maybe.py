@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from augspec.ops.combinator import Combinator
+from augspec.ops.combinator import Combinator, Odds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,12 @@ class Maybe(Combinator):
     def choices(self) -> int:
         """See `Combinator.choices`."""
         return 1
+
+    def odds(self) -> Odds | None:
+        """See `Combinator.odds`."""
+        if self.repeats_itself:
+            return None
+        return (self.p,) * len(self.ops), lambda k, m: self.p
 
     def decide(self, u: Tensor) -> tuple[dict[str, Tensor], list[Tensor] | None]:
         """See `Combinator.decide`."""

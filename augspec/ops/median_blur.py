@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters
+from augspec.ops.effect import Effect
 from augspec.ops.windowed import WindowOp
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ class MedianBlur(WindowOp):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"kernel": 5, "p": 0.5},)
     not_invertible: ClassVar[str | None] = "fine detail is gone"
+    effect: ClassVar[Effect] = Effect(places="ranks", even=True)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

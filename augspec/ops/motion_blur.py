@@ -9,7 +9,10 @@ from pydantic import Field
 from augspec.encoding.codecs import Angle
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.affinity import turns
+from augspec.ops.contract import Op, Parameter, Parameters, Rule, Size
+from augspec.ops.effect import Effect
+from augspec.ops.switch import FlipOp
 from augspec.ops.windowed import WindowOp
 
 if TYPE_CHECKING:
@@ -44,22 +47,27 @@ class MotionBlur(WindowOp):
     )
     draws: ClassVar[int] = 2
     not_invertible: ClassVar[str | None] = "fine detail is gone"
+    effect: ClassVar[Effect] = Effect(places="averages")
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """`on`, angle and direction; the last two are 0 where the op is off."""
         low, high = self.angle.low / 360, self.angle.high / 360
+        folds = not -0.25 < low <= high <= 0.25  # some angle is drawn that is turned by half a turn
         first, last = self.direction.low, self.direction.high
-        if not -0.25 < low <= high <= 0.25:  # some angle is drawn that is turned by half a turn
+        if folds:
             low, high = -0.25, 0.25
             first, last = min(first, -last), max(last, -first)
+        angle, direction = (None, None) if folds else (self.angle, self.direction)
         if self.p < 1:
             low, high, first, last = min(low, 0.0), max(high, 0.0), min(first, 0.0), max(last, 0.0)
         if self.p == 0:
             low = high = first = last = 0.0
         return (
             *super().parameters(size),
-            Parameter("angle", "turn", 0.0, low, high, Angle()),
-            Parameter("direction", "fraction", 0.0, first, last),
+            Parameter("angle", "turn", 0.0, low, high, Angle(), True, angle, turns),
+            Parameter(
+                "direction", "fraction", 0.0, first, last, value=direction, possible=(-1.0, 1.0)
+            ),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
@@ -80,6 +88,18 @@ class MotionBlur(WindowOp):
             "angle": torch.where(on, angle, 0.0),
             "direction": torch.where(on, direction, 0.0),
         }
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: with flips along a line of even weights, and across the line."""
+        if not isinstance(other, FlipOp):
+            return False
+        along, across = (0.0, 0.25) if other.axis == -1 else (0.25, 0.0)
+
+        def symmetric(own: Parameters, its: Parameters) -> Tensor:
+            even = (own["angle"] == along) & (own["direction"] == 0)
+            return even | (own["angle"] == across)
+
+        return symmetric
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

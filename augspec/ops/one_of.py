@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from augspec.language.document import fault
 from augspec.language.values import Choice
-from augspec.ops.combinator import Combinator
+from augspec.ops.combinator import Combinator, Odds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -54,6 +54,13 @@ class OneOf(Combinator):
     def choices(self) -> int:
         """See `Combinator.choices`."""
         return 1 if self.ops else 0
+
+    def odds(self) -> Odds | None:
+        """See `Combinator.odds`: never two of them."""
+        if self.repeats_itself:
+            return None
+        weights = self.weights or (1.0,) * len(self.ops)
+        return tuple(weight / sum(weights) for weight in weights), lambda k, m: 0.0
 
     def decide(self, u: Tensor) -> tuple[dict[str, Tensor], list[Tensor] | None]:
         """See `Combinator.decide`."""

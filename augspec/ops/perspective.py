@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from augspec.encoding.codecs import Linear
+from augspec.language.values import Uniform
 from augspec.ops.contract import Parameter, Parameters, Size
 from augspec.ops.geometry import WarpOp
 
@@ -37,13 +39,16 @@ class Perspective(WarpOp):
     )
     draws: ClassVar[int] = 8
     not_invertible: ClassVar[str | None] = "fine detail is gone where the image shrinks"
+    projective: ClassVar[bool] = True
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """How far each corner moves inwards along each axis, relative to the image's sides."""
         high = self.distortion / 2 if self.p > 0 else 0.0
         smooth = self.interpolation == "bilinear"
+        drawn = Uniform(0.0, self.distortion / 2)
+        possible = (0.0, 0.5)  # beyond the middle, corners would change places
         return tuple(
-            Parameter(name, unit, 0.0, 0.0, high, differentiable=smooth)
+            Parameter(name, unit, 0.0, 0.0, high, Linear(), smooth, drawn, None, possible)
             for name, unit in zip(NAMES, ("width", "height") * 4, strict=True)
         )
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Log
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.effect import Effect
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +48,7 @@ class Planckian(RandomOp):
     draws: ClassVar[int] = 1
     needs_colour: ClassVar[bool] = True
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
+    effect: ClassVar[Effect] = Effect(tones="pixel", monotone=True)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The gains of red and blue; green's is 1."""
@@ -66,6 +68,16 @@ class Planckian(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return (params["red"] != 1.0) | (params["blue"] != 1.0)
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: what only grows is clamped to white once or twice."""
+        if not isinstance(other, Planckian):
+            return False
+
+        def grow(own: Parameters, its: Parameters) -> Tensor:
+            return (own["red"] >= 1) & (own["blue"] >= 1) & (its["red"] >= 1) & (its["blue"] >= 1)
+
+        return grow
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -10,8 +10,9 @@ from augspec.encoding.codecs import Linear
 from augspec.language.document import fault
 from augspec.language.values import Choice, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, Size
-from augspec.ops.switch import SwitchOp, sample_whole
+from augspec.ops.contract import Op, Parameter, Parameters, Rule, Size
+from augspec.ops.effect import Effect
+from augspec.ops.switch import SwitchOp, sample_whole, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,7 @@ class Posterize(SwitchOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "the low bits are gone"
     not_differentiable: ClassVar[str | None] = "the output is constant between its levels"
+    effect: ClassVar[Effect] = Effect(tones="pixel", channelwise=True, monotone=True)
 
     @field_validator("bits")
     @classmethod
@@ -55,7 +57,9 @@ class Posterize(SwitchOp):
         high = self.bits.high if self.p > 0 else 0.0
         return (
             *super().parameters(size),
-            Parameter("bits", "bits", 0.0, 0.0, high, Linear(), differentiable=False),
+            Parameter(
+                "bits", "bits", 0.0, 0.0, high, Linear(), False, whole(self.bits), None, (0.0, 8.0)
+            ),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
@@ -68,6 +72,10 @@ class Posterize(SwitchOp):
 
         bits = params["bits"].round().clamp(0.0, 8.0)
         return {"on": params["on"], "bits": torch.where(self.active(params), bits, 0.0)}
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: of two, the fewer bits are kept."""
+        return isinstance(other, Posterize)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

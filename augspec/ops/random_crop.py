@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -9,6 +11,7 @@ from pydantic import Field
 from augspec.encoding.codecs import Linear
 from augspec.language.codes import Code
 from augspec.language.document import Fault
+from augspec.language.values import Constant, Linspace
 from augspec.ops.contract import Incoming, Parameter, Parameters, Size
 from augspec.ops.geometry import Side, SizedOp, pair, scale_and_shift
 from augspec.ops.pad import Padding, PadMode, margins, padded_size, padding_faults
@@ -54,14 +57,30 @@ class RandomCrop(SizedOp):
         """The centre of the box, relative to the image that reaches the op."""
         found = []
         for axis, name in enumerate(("height", "width")):
-            low, high = None, None
+            low, high, drawn = None, None, None
             if size is not None:
                 first, last = self._places(axis, size[axis])
                 half, side = pair(self.size)[axis] / 2, size[axis]
                 low, high = min((first + half) / side, 0.5), max((last + half) / side, 0.5)
+                count = last - first + 1
+                drawn = Linspace(first, last, count) if count > 1 else Constant(first)
+                drawn = drawn if self._stays_inside else None
             centre = ("center_y", "center_x")[axis]
-            found.append(Parameter(centre, f"source {name}", 0.5, low, high, Linear(0.5), False))
+            place = partial(self._centre, axis=axis, side=size[axis] if size else 0)
+            unit = f"source {name}"
+            codec, possible = Linear(0.5), self._anywhere(axis)
+            own = Parameter(centre, unit, 0.5, low, high, codec, False, drawn, place, possible)
+            found.append(own)
         return tuple(found)
+
+    def _anywhere(self, axis: int) -> tuple[float, float]:
+        """Where a box can have its centre in an image of any size."""
+        left, top, right, bottom = margins(self.padding)
+        before, after = ((top, bottom), (left, right))[axis]
+        half = pair(self.size)[axis] / 2
+        # only where the margin holds more than half a box can it lie outside: the further, relative
+        # to the image, the smaller that is, and no image is smaller than one pixel
+        return min(0.0, half - before), max(1.0, 1 + after - half)
 
     def _places(self, axis: int, side: int) -> tuple[int, int]:
         """The first and last row (axis 0) or column at which a box can start, before padding."""
@@ -78,19 +97,50 @@ class RandomCrop(SizedOp):
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
+        starts = []
+        for axis in range(2):
+            first, last = self._places(axis, size[axis])
+            starts.append(first + (u[:, axis] * (last - first + 1)).floor())
+        if not self._stays_inside:
+            starts = self._seen(starts, size)
+        names = enumerate(("center_y", "center_x"))
+        return {name: self._centre(starts[axis], axis, size[axis]) for axis, name in names}
+
+    @property
+    def _stays_inside(self) -> bool:
+        """Whether all boxes show different things: a margin that holds a whole box shows none."""
+        left, top, right, bottom = margins(self.padding)
+        h, w = pair(self.size)
+        narrow = max(top, bottom) < h and max(left, right) < w
+        return narrow or self.mode not in ("constant", "edge")
+
+    def _seen(self, starts: Sequence[Tensor], size: Size) -> list[Tensor]:
+        """Of the boxes that show the same of every image of this size, always the same one."""
         import torch
 
-        params = {}
-        for axis, name in enumerate(("center_y", "center_x")):
-            first, last = self._places(axis, size[axis])
-            start = first + (u[:, axis] * (last - first + 1)).floor()
-            centre = (start + pair(self.size)[axis] / 2) / size[axis]
-            # the middle box has one code, zero, even where no box has its centre in the middle
-            middle = torch.full_like(centre, 0.5)
-            params[name] = torch.where(
-                start == self._start(middle, axis, size[axis]), middle, centre
-            )
-        return params
+        outside, found = [], []
+        for axis, start in enumerate(starts):
+            box, side = pair(self.size)[axis], size[axis]
+            if self.mode == "edge":  # beyond the edge, each row is like the last one
+                found.append(start.clamp(1 - box, side - 1))
+                continue
+            first, last = self._places(axis, side)
+            outside.append((start + box <= 0) | (start >= side))
+            away = first if first + box <= 0 else last
+            found.append(torch.full_like(start, away))
+        if not outside:
+            return found
+        gone = outside[0] | outside[1]
+        return [torch.where(gone, a, s) for a, s in zip(found, starts, strict=True)]
+
+    def _centre(self, start: Tensor, axis: int, side: int) -> Tensor:
+        """The centre of the box that starts at this row or column."""
+        import torch
+
+        centre = (start + pair(self.size)[axis] / 2) / side
+        # the middle box has one code, zero, even where no box has its centre in the middle
+        middle = torch.full_like(centre, 0.5)
+        return torch.where(start == self._start(middle, axis, side), middle, centre)
 
     def corner(self, params: Parameters, size: Size) -> tuple[Tensor, Tensor]:
         """The first row and column of the box in the image before padding, each `(B,)` float64."""

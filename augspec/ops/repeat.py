@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from augspec.encoding.codecs import Motion
 from augspec.language.document import fault
-from augspec.ops.combinator import Combinator
+from augspec.ops.combinator import Combinator, Odds
 from augspec.ops.contract import Op, Parameters
 from augspec.ops.sequence import Sequence
 
@@ -22,7 +23,8 @@ class Repeat(Combinator):
     """Apply the same ops several times, each time with a draw of its own.
 
     The code has columns for each time. Times that change nothing are moved to the end, so that it
-    cannot be told, nor need it be, whether the first or the second of two was left out.
+    cannot be told, nor need it be, whether the first or the second of two was left out; nor, where
+    two commute, which came first.
     """
 
     op: Literal["repeat"] = "repeat"
@@ -67,22 +69,35 @@ class Repeat(Combinator):
         low, high = self.bounds
         return 1 if self.ops and low < high else 0
 
+    def odds(self) -> Odds | None:
+        """See `Combinator.odds`: idle times are moved."""
+        return None
+
     def decide(self, u: Tensor) -> tuple[dict[str, Tensor], list[Tensor] | None]:
         """See `Combinator.decide`."""
         low, high = self.bounds
         number = low + (u[:, 0] * (high - low + 1)).floor()
         return {}, [time < number for time in range(high)]
 
-    def canonical(self, params: Parameters) -> dict[str, Tensor]:
-        """See `Op.canonical`: what changes something comes first, in the order in which it does."""
+    def motions(self) -> dict[str, Motion]:
+        """See `Op.motions`: before one that jumps has done so, the times after it are moved up."""
+        found = super().motions()
+        if "jumps" not in found.values():
+            return found
+        return {key: "follows" if way == "moves" else way for key, way in found.items()}
+
+    def exchanged(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Combinator.exchanged`: what changes something comes first, in the order it does.
+
+        Of times that commute, first the one that comes first by what it does.
+        """
         import torch
 
-        params = super().canonical(params)
+        from augspec.kernels.orders import linear_extension
+
+        clash = self.clashes(params)
+        index = torch.arange(len(self.children), device=clash.device)
+        before = clash & (index[:, None] < index)
         idle = ~torch.stack(self.acting(params), dim=-1)
-        order = torch.argsort(idle.int(), dim=-1, stable=True)
-        parts = [own for _, _, own in self.parts(params)]
-        found: dict[str, Tensor] = {}
-        for key in parts[0]:
-            sorted_ = torch.stack([own[key] for own in parts], dim=-1).gather(1, order)
-            found |= {f"{name}.{key}": sorted_[:, k] for k, (name, _) in enumerate(self.children)}
-        return {p.name: found[p.name] for p in self.parameters()}
+        rank = torch.stack(self.ranks(params), dim=-1) + idle * len(self.children)
+        return self.renamed(params, linear_extension(before, rank).unbind(-1))

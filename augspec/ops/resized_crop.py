@@ -8,7 +8,15 @@ from augspec.encoding.codecs import Linear, Log
 from augspec.language.values import LogUniform, Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
-from augspec.ops.geometry import Interpolation, Side, SizedOp, pair, scale_and_shift
+from augspec.ops.geometry import (
+    SMALLEST,
+    Interpolation,
+    Side,
+    SizedOp,
+    inside,
+    pair,
+    scale_and_shift,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,18 +57,26 @@ class ResizedCrop(RandomOp, SizedOp):
         {"size": [20, 24], "p": 0.5, "antialias": False, "interpolation": "bicubic"},
     )
     draws: ClassVar[int] = 2 * ATTEMPTS + 2
+    limits: ClassVar[str | None] = "the box must lie in the image and hold something"
     not_invertible: ClassVar[str | None] = "what lies outside the box is gone"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Centre and size of the box, relative to the image that reaches the op."""
         low_height, low_width = self._smallest(size)
-        smooth = self.interpolation != "nearest"
         return (
-            Parameter("center_y", "source height", 0.5, 0.0, 1.0, Linear(0.5), smooth),
-            Parameter("center_x", "source width", 0.5, 0.0, 1.0, Linear(0.5), smooth),
-            Parameter("height", "source height", 1.0, low_height, 1.0, Log(), smooth),
-            Parameter("width", "source width", 1.0, low_width, 1.0, Log(), smooth),
+            self._centre("center_y", "source height"),
+            self._centre("center_x", "source width"),
+            self._side("height", low_height),
+            self._side("width", low_width),
         )
+
+    def _centre(self, name: str, unit: str) -> Parameter:
+        codec, smooth = Linear(0.5), self.interpolation != "nearest"
+        return Parameter(name, unit, 0.5, 0.0, 1.0, codec, smooth, possible=(0.0, 1.0))
+
+    def _side(self, name: str, low: float | None) -> Parameter:
+        unit, smooth, possible = f"source {name}", self.interpolation != "nearest", (SMALLEST, 1.0)
+        return Parameter(name, unit, 1.0, low, 1.0, Log(), smooth, possible=possible)
 
     def _smallest(self, size: Size | None) -> tuple[float | None, float | None]:
         """The smallest height and width that a draw can give, relative to the image."""
@@ -109,6 +125,10 @@ class ResizedCrop(RandomOp, SizedOp):
         if width / height > self.aspect.high:
             return height, max(round(height * self.aspect.high), 1)
         return height, width
+
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.nearest`: a box that is not too large is moved, and keeps its size."""
+        return inside(params, SMALLEST)
 
     def edges(self, params: Parameters, size: Size) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Top, bottom, left and right of the box in pixels, each `(B,)` float64."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Angle
 from augspec.language.values import Uniform
-from augspec.ops.affinity import Degrees, affinity, turn_range
+from augspec.ops.affinity import Degrees, affinity, turn_range, turns
 from augspec.ops.contract import Parameter, Parameters, Size
 from augspec.ops.geometry import WarpOp
 
@@ -37,7 +37,7 @@ class Rotate(WarpOp):
         """The angle in turns, counter-clockwise."""
         low, high = turn_range(self.degrees, self.p)
         smooth = self.interpolation == "bilinear"
-        return (Parameter("angle", "turn", 0.0, low, high, Angle(), smooth),)
+        return (Parameter("angle", "turn", 0.0, low, high, Angle(), smooth, self.degrees, turns),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""

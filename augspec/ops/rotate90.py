@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from augspec.encoding.codecs import Angle
+from augspec.encoding.codecs import Angle, Motion
 from augspec.language.codes import Code
 from augspec.language.document import Fault, fault
+from augspec.language.values import Choice
 from augspec.ops.affinity import affinity, gated_range
-from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
-from augspec.ops.geometry import GeometricOp
+from augspec.ops.contract import Incoming, Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.effect import Effect
+from augspec.ops.geometry import GeometricOp, same_product
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +37,9 @@ class Rotate90(RandomOp, GeometricOp):
         {"quarters": [2, 3], "p": 0.7},
     )
     draws: ClassVar[int] = 1
+    motion_of: ClassVar[Mapping[str, Motion]] = {"angle": "jumps"}  # by whole quarters
+    limits: ClassVar[str | None] = "the angle must be a whole number of quarter turns"
+    effect: ClassVar[Effect] = Effect(places="rearranges")
 
     @field_validator("quarters")
     @classmethod
@@ -45,18 +51,24 @@ class Rotate90(RandomOp, GeometricOp):
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The angle; three quarters are coded as the quarter turn backwards."""
         low, high = gated_range(min(self.quarters) / 4, max(self.quarters) / 4, 0.0, self.p)
-        return (Parameter("angle", "turn", 0.0, low, high, Angle(), differentiable=False),)
+        return (Parameter("angle", "turn", 0.0, low, high, Angle(), False, self._turns),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        from augspec.language.values import Choice
+        return {"angle": self._turns.sample(u[:, 0])}
 
-        choice = Choice(tuple(k / 4 for k in self.quarters), (1.0,) * len(self.quarters))
-        return {"angle": choice.sample(u[:, 0])}
+    @property
+    def _turns(self) -> Choice:
+        """The turns that may be drawn."""
+        return Choice(tuple(k / 4 for k in self.quarters), (1.0,) * len(self.quarters))
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
         """The angle in [-1/2, 1/2] turn."""
         return {"angle": params["angle"] - params["angle"].round()}
+
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.nearest`."""
+        return {"angle": (params["angle"] * 4).round() / 4}
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
@@ -83,13 +95,20 @@ class Rotate90(RandomOp, GeometricOp):
             view = where_rows(quarters == 3, x.rot90(3, (-2, -1)), view)
         return view
 
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: with flips and its like, where the matrices do."""
+        if other.effect.places != "rearranges" or not isinstance(other, GeometricOp):
+            return False
+        return lambda own, its: same_product(self, own, other, its)
+
     def inverse(self, params: Parameters) -> dict[str, Tensor]:
         """The same turn backwards."""
         return {"angle": -params["angle"]}
 
     def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
         """See `GeometricOp.matrix`; its entries are whole numbers for a square image."""
-        return affinity(size, angle=-params["angle"])
+        # by whole quarters, as it is rendered; the cosine of a right angle is not quite zero
+        return affinity(size, angle=-self._quarters(params) / 4).round()
 
     def faults(self, incoming: Incoming) -> list[Fault]:
         """Quarter turns of an image that is not square."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from augspec.encoding.codecs import Uncoded
+from augspec.encoding.codecs import Motion, Uncoded
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,6 +36,9 @@ class SaltAndPepper(RandomOp):
     )
     draws: ClassVar[int] = 3
     not_invertible: ClassVar[str | None] = "what the noise covers is gone"
+    not_scalable: ClassVar[str | None] = "its noise is drawn pixel by pixel"
+    effect: ClassVar[Effect] = Effect(places="covers", paints=(0.0, 1.0))
+    motion_of: ClassVar[Mapping[str, Motion]] = {"salt": "holds"}  # more and more of the same noise
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Amount and salt, 0 where there is no noise; its seed is no part of the code."""
@@ -49,7 +54,10 @@ class SaltAndPepper(RandomOp):
         # salt is 0, too, where an amount of 0 leaves nothing to be white
         low = value.low if self.p == 1 and self.amount.low > 0 else 0.0
         high = value.high if self.p > 0 else 0.0
-        return Parameter(name, "fraction", 0.0, low, high, differentiable=False)
+        drawn = None if self.amount.can_be(0) and name == "salt" else value
+        return Parameter(
+            name, "fraction", 0.0, low, high, differentiable=False, value=drawn, possible=(0.0, 1.0)
+        )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""

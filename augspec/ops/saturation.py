@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.language.values import Uniform
 from augspec.ops.contract import Parameters
+from augspec.ops.effect import Effect
 from augspec.ops.tonal import Factor, FactorOp
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Saturation(FactorOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
     needs_colour: ClassVar[bool] = True
+    effect: ClassVar[Effect] = Effect(tones="pixel")
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -36,7 +36,7 @@ class Scale(WarpOp):
         """The factor."""
         low, high = gated_range(self.factor.low, self.factor.high, 1.0, self.p)
         smooth = self.interpolation == "bilinear"
-        return (Parameter("factor", "factor", 1.0, low, high, Log(), smooth),)
+        return (Parameter("factor", "factor", 1.0, low, high, Log(), smooth, self.factor),)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""

@@ -8,6 +8,7 @@ from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import Uniform
 from augspec.ops.contract import Incoming, Parameters
+from augspec.ops.effect import Effect
 from augspec.ops.tonal import Factor, FactorOp
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Sharpness(FactorOp):
     )
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "fine detail, or what was clamped to [0, 1], is gone"
+    not_scalable: ClassVar[str | None] = "its window is of 3 pixels at every resolution"
+    effect: ClassVar[Effect] = Effect(even=True, channelwise=True, negative=True)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
+from augspec.encoding.codecs import Linear
 from augspec.language.values import Constant, Uniform, Value
-from augspec.ops.affinity import ShearDegrees, affinity, below_90, sample_tangent, tangent_range
+from augspec.ops.affinity import (
+    ShearDegrees,
+    affinity,
+    below_90,
+    sample_tangent,
+    tangent,
+    tangent_range,
+)
 from augspec.ops.contract import Parameter, Parameters, Size
 from augspec.ops.geometry import WarpOp
 
@@ -40,11 +48,11 @@ class Shear(WarpOp):
         """The tangents of the angles, which are what a pixel moves by."""
         smooth = self.interpolation == "bilinear"
 
-        def tangent(name: str, value: Value) -> Parameter:
+        def slope(name: str, value: Value) -> Parameter:
             low, high = tangent_range(value, self.p)
-            return Parameter(name, "tangent", 0.0, low, high, differentiable=smooth)
+            return Parameter(name, "tangent", 0.0, low, high, Linear(), smooth, value, tangent)
 
-        return tangent("x", self.x), tangent("y", self.y)
+        return slope("x", self.x), slope("y", self.y)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from augspec.encoding.codecs import Order
 from augspec.language.codes import Code
 from augspec.language.document import Fault
-from augspec.ops.combinator import Combinator
-from augspec.ops.contract import Incoming, Op, Parameter, Parameters
+from augspec.ops.combinator import Combinator, Odds
+from augspec.ops.contract import Incoming, Move, Op, Parameter, Parameters, Size
+from augspec.ops.twins import named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 class Shuffled(Combinator):
     """A combinator with an `order` among its parameters.
 
-    The code holds a precedence for each pair of ops, 0 where either of the two changes nothing.
+    The code holds a precedence for each pair of ops, 0 where either of the two changes nothing, or
+    where the two commute.
     """
 
     @property
@@ -31,6 +33,10 @@ class Shuffled(Combinator):
         """How the order is encoded."""
         return Order(len(self.ops))
 
+    def odds(self) -> Odds | None:
+        """See `Combinator.odds`."""
+        return None if self.repeats_itself else super().odds()
+
     def own_parameters(self) -> tuple[Parameter, ...]:
         """The index of the order among all orders of the ops."""
         if not self.shuffles:
@@ -39,15 +45,40 @@ class Shuffled(Combinator):
         order = Parameter("order", "permutation", 0.0, 0.0, last, self.codec, differentiable=False)
         return (order,)
 
+    def exchanged(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Combinator.exchanged`: twins are named in the order in which they come.
+
+        Of the orders that are one product, the first by what the ops do decides.
+        """
+        if not self.shuffles:
+            return super().exchanged(params)
+        import torch
+
+        from augspec.kernels.orders import linear_extension
+
+        position = self.codec.permutation(params["order"]).argsort(dim=-1)
+        before = self.clashes(params) & (position[:, :, None] < position[:, None, :])
+        count = len(self.children)
+        kind = {k: group[0] for group in self.twins for k in group}
+        ranks = [
+            torch.where(acts, rank + kind.get(k, k) * count, count * count)  # what is idle is last
+            for k, (rank, acts) in enumerate(
+                zip(self.ranks(params), self.acting(params), strict=True)
+            )
+        ]
+        order = linear_extension(before, torch.stack(ranks, dim=-1))
+        place, order = named(self.twins, order)
+        return self.renamed(params, place) | {"order": self.codec.index(order)}
+
     def encode_canonical(self, params: Parameters) -> Tensor:
-        """See `Op.encode_canonical`; a precedence is 0 where either of its ops is neutral."""
+        """See `Op.encode_canonical`; a precedence is 0 where no image can show it."""
         import torch
 
         code = super().encode_canonical(params)
         if not self.shuffles:
             return code
-        width, acting = self.codec.width, torch.stack(self.acting(params), dim=-1)
-        seen = self.codec.unseen(code[:, :width], acting)
+        width = self.codec.width
+        seen = self.codec.seen(code[:, :width], self.clashes(params))
         return torch.cat([seen, code[:, width:]], dim=-1)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
@@ -61,6 +92,30 @@ class Shuffled(Combinator):
             for index, (_, op, own) in enumerate(parts):
                 x = on_rows(step == index, partial(_apply, op, tuple(own)), x, *own.values())
         return x
+
+    @property
+    def in_order(self) -> bool:
+        """See `Combinator.in_order`."""
+        return not self.shuffles
+
+    def moves(self, params: Parameters, size: Size, batch: int = 1) -> list[Move]:
+        """See `Op.moves`: in the k-th round, those of the op whose k-th it is."""
+        if not self.shuffles:
+            return super().moves(params, size, batch)
+        import torch
+
+        of_ops = [op.moves(own, size, batch) for _, op, own in self.parts(params)]
+        still = torch.eye(3, dtype=torch.float64, device=params["order"].device)
+        found = []
+        for step in self.codec.permutation(params["order"]).unbind(-1):
+            for number in range(max(len(moves) for moves in of_ops)):
+                matrix = still.expand(len(step), 3, 3)
+                for index, moves in enumerate(of_ops):
+                    if number < len(moves):
+                        turn = (step == index)[:, None, None]
+                        matrix = torch.where(turn, moves[number][0], matrix)
+                found.append((matrix, size))  # none of its ops changes the size
+        return found
 
     def faults(self, incoming: Incoming) -> list[Fault]:
         """See `Op.faults`; a float64 tells apart the orders of at most 18 ops."""

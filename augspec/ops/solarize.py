@@ -9,6 +9,7 @@ from augspec.language.codes import Code
 from augspec.language.values import Constant, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.effect import Effect
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Solarize(SwitchOp):
     )
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "dark and inverted bright pixels cannot be told apart"
+    effect: ClassVar[Effect] = Effect(tones="pixel", channelwise=True)
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """`on`, and the threshold, which is 0 where the op is off."""
@@ -39,7 +41,17 @@ class Solarize(SwitchOp):
         high = self.threshold.high if self.p > 0 else 0.0
         return (
             *super().parameters(size),
-            Parameter("threshold", "intensity", 0.0, 0.0, high, Linear(), differentiable=False),
+            Parameter(
+                "threshold",
+                "intensity",
+                0.0,
+                0.0,
+                high,
+                Linear(),
+                differentiable=False,
+                value=self.threshold,
+                possible=(0.0, 1.0),
+            ),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:

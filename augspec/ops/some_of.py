@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from augspec.language.document import fault
+from augspec.ops.combinator import Odds
 from augspec.ops.shuffled import Shuffled
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ class SomeOf(Shuffled):
     def choices(self) -> int:
         """See `Combinator.choices`: a place for each op, and how many act."""
         return len(self.ops) + 1 if self.ops else 0
+
+    def odds(self) -> Odds | None:
+        """See `Combinator.odds`: all subsets of a size are equally likely."""
+        if self.repeats_itself:
+            return None
+        low, high = self.bounds
+        numbers, ops = range(low, high + 1), max(len(self.ops), 1)
+        alone = sum(n / ops for n in numbers) / len(numbers)
+        pairs = max(ops * (ops - 1), 1)
+        both = sum(n * (n - 1) / pairs for n in numbers) / len(numbers)
+        return (alone,) * len(self.ops), lambda k, m: both
 
     def decide(self, u: Tensor) -> tuple[dict[str, Tensor], list[Tensor] | None]:
         """See `Combinator.decide`: the ops with the smallest uniforms act, in their order."""

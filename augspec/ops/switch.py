@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from augspec.encoding.codecs import Bit
-from augspec.language.values import Uniform, Value
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.encoding.codecs import Bit, Motion
+from augspec.language.values import Choice, Constant, Linspace, Uniform, Value
+from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.effect import Effect
 from augspec.ops.geometry import GeometricOp, scale_and_shift
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+ON = Constant(1.0)
+"""What the gate lets through."""
 
 
 class SwitchOp(RandomOp):
@@ -22,7 +27,9 @@ class SwitchOp(RandomOp):
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
         high = 1.0 if self.p > 0 else 0.0
-        return (Parameter(self.switch, "0 or 1", 0.0, 0.0, high, Bit(), differentiable=False),)
+        return (
+            Parameter(self.switch, "0 or 1", 0.0, 0.0, high, Bit(), differentiable=False, value=ON),
+        )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
@@ -31,6 +38,10 @@ class SwitchOp(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params[self.switch] > 0.5
+
+    def motions(self) -> dict[str, Motion]:
+        """See `Op.motions`: the whole op at once, for what else it has means nothing without it."""
+        return {p.name: "jumps" for p in self.parameters()}
 
 
 def sample_whole(value: Value, u: Tensor) -> Tensor:
@@ -45,10 +56,22 @@ def sample_whole(value: Value, u: Tensor) -> Tensor:
     return value.sample(u).round()
 
 
+def whole(value: Value) -> Value | None:
+    """The distribution of `sample_whole`; None where rounding makes it one without a name."""
+    if isinstance(value, Uniform) and value.low < value.high:
+        return Linspace(value.low, value.high, round(value.high - value.low) + 1)
+    if isinstance(value, Choice | Linspace):
+        numbers = value.choice if isinstance(value, Choice) else value.steps
+        weights = value.weights if isinstance(value, Choice) else (1.0,) * len(numbers)
+        return Choice(tuple(float(round(number)) for number in numbers), weights)
+    return Constant(float(round(value.low))) if value.low == value.high else None
+
+
 class FlipOp(SwitchOp, GeometricOp):
     """An op that mirrors the image along one axis."""
 
     switch: ClassVar[str] = "flip"
+    effect: ClassVar[Effect] = Effect(places="rearranges")
     axis: ClassVar[int]
     """Along which axis of `(B, C, H, W)`, counted from the end."""
 
@@ -59,6 +82,10 @@ class FlipOp(SwitchOp, GeometricOp):
         from augspec.kernels.rows import where_rows
 
         return where_rows(self.active(params), x.flip(self.axis), x)
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`: with every flip."""
+        return isinstance(other, FlipOp)
 
     def inverse(self, params: Parameters) -> dict[str, Tensor]:
         """A flip undoes itself."""

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from augspec.language.values import Uniform
 from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.effect import Effect
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 POINTS = range(1, 6)
+CORNERS = ((-1, -1), (-1, 1), (1, -1), (1, 1))
+"""Where the points 1 to 4 are, as (x, y) from the middle."""
 DX, DY = tuple(f"dx_{n}" for n in POINTS), tuple(f"dy_{n}" for n in POINTS)
 
 
@@ -38,15 +42,24 @@ class ThinPlateSpline(RandomOp):
         {"scale": 0.05, "fill": 0.5},
     )
     draws: ClassVar[int] = 10
+    limits: ClassVar[str | None] = "no corner may meet the middle"
     not_invertible: ClassVar[str | None] = "resampling loses detail"
+
+    @property
+    def effect(self) -> Effect:  # type: ignore[override]
+        """See `Op.effect`."""
+        return Effect("averages", paints=(self.fill,))
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The displacements of the five points: dx_1, dy_1, dx_2 ..., to the right and down."""
         high = self.scale if self.p > 0 else 0.0
+        drawn = Uniform(-self.scale, self.scale)
         found = []
         for dx, dy in zip(DX, DY, strict=True):
-            found.append(Parameter(dx, "half width", 0.0, -high, high))
-            found.append(Parameter(dy, "half height", 0.0, -high, high))
+            for name, unit in ((dx, "half width"), (dy, "half height")):
+                found.append(
+                    Parameter(name, unit, 0.0, -high, high, value=drawn, possible=(-0.5, 0.5))
+                )
         return tuple(found)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
@@ -54,6 +67,18 @@ class ThinPlateSpline(RandomOp):
         moves = (2 * u - 1) * self.scale
         names = [name for point in zip(DX, DY, strict=True) for name in point]
         return dict(zip(names, moves.unbind(1), strict=True))
+
+    def nearest(self, params: Parameters) -> dict[str, Tensor]:
+        """See `Op.nearest`: a corner that reaches the middle makes a spline without a solution."""
+        import torch
+
+        found = super().nearest(params)
+        meets = torch.zeros_like(found[DX[0]], dtype=torch.bool)
+        for n, (x, y) in enumerate(CORNERS):
+            apart_x = x + found[DX[n]] - found[DX[-1]]
+            apart_y = y + found[DY[n]] - found[DY[-1]]
+            meets |= torch.maximum(apart_x.abs(), apart_y.abs()) < 1e-6
+        return {name: torch.where(meets, move * (1 - 1e-5), move) for name, move in found.items()}
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""

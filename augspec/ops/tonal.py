@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from augspec.encoding.codecs import Linear
 from augspec.language.values import Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size, gated_range
+from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size, gated_range
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,11 @@ class FactorOp(RandomOp):
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
         low, high = gated_range(self.factor.low, self.factor.high, 1.0, self.p)
-        return (Parameter("factor", "factor", 1.0, low, high, Linear(1.0)),)
+        codec, possible = Linear(1.0), NOT_NEGATIVE
+        factor = Parameter(
+            "factor", "factor", 1.0, low, high, codec, value=self.factor, possible=possible
+        )
+        return (factor,)
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from augspec.language.values import Uniform
+from augspec.language.values import Uniform, Value
 from augspec.ops.affinity import Fraction, affinity, gated_range
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Op, Parameter, Parameters, Rule, Size
 from augspec.ops.geometry import WarpOp
 
 if TYPE_CHECKING:
@@ -40,9 +40,16 @@ class Translate(WarpOp):
         smooth = self.interpolation == "bilinear"
         x = gated_range(self.x.low, self.x.high, 0.0, self.p)
         y = gated_range(self.y.low, self.y.high, 0.0, self.p)
+        if self.p > 0 and max(-self.x.low, self.x.high, -self.y.low, self.y.high) >= 1:
+            x, y = (x[0], 1.0), (min(y[0], 0.0), max(y[1], 0.0))  # see `canonical`
+        away = any(value.can_be(side) for value in (self.x, self.y) for side in (-1, 1))
+
+        def drawn(value: Value) -> Value | None:
+            return None if away else value  # where all is gone, neither shift is what was drawn
+
         return (
-            Parameter("x", "width", 0.0, *x, differentiable=smooth),
-            Parameter("y", "height", 0.0, *y, differentiable=smooth),
+            Parameter("x", "width", 0.0, *x, differentiable=smooth, value=drawn(self.x)),
+            Parameter("y", "height", 0.0, *y, differentiable=smooth, value=drawn(self.y)),
         )
 
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
@@ -60,6 +67,26 @@ class Translate(WarpOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return (params["x"] != 0) | (params["y"] != 0)
+
+    def commutes(self, other: Op) -> Rule:
+        """See `Op.commutes`; a shift along the other axis, if nothing blends with the fill.
+
+        By whole pixels (`nearest`) also one along the same axis the same way: the other way, what
+        one pushes out of the image the other does not bring back.
+        """
+        if not isinstance(other, Translate):
+            return super().commutes(other)
+        if (self.interpolation, self.fill) != (other.interpolation, other.fill):
+            return False
+        nearest = self.interpolation == "nearest"
+        if not nearest and self.fill != 0:
+            return False
+
+        def apart(own: Parameters, its: Parameters) -> Tensor:
+            x, y = own["x"] * its["x"], own["y"] * its["y"]
+            return (x >= 0) & (y >= 0) if nearest else (x == 0) & (y == 0)
+
+        return apart
 
     def matrix(self, params: Parameters, size: Size, batch: int = 1) -> Tensor:
         """See `GeometricOp.matrix`."""

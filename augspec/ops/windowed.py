@@ -36,6 +36,7 @@ class WindowOp(SwitchOp):
     """
 
     group: ClassVar[str] = "filters"
+    not_scalable: ClassVar[str | None] = "an odd number of pixels has no odd double"
 
     kernel: int = Field(default=3, ge=3)
     """Side of the square around each pixel, in pixels, an odd number from 3."""

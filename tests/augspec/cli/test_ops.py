@@ -58,6 +58,7 @@ def test_the_page_of_an_op(command: Command, name: str) -> None:
     for what, lost in (
         ("invertible", shown.not_invertible),
         ("differentiable", shown.not_differentiable),
+        ("scalable", shown.not_scalable),
     ):
         assert f" {what} {f'no: {lost}' if lost else 'yes'}"[:40] in text
     for example in examples(op):
