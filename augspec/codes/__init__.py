@@ -1,0 +1,1 @@
+"""What can be done with codes: moments, relative codes, paths, exchange."""
