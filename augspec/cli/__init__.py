@@ -21,6 +21,7 @@ COMMANDS = {
     "layout": "Show the columns of every view's code.",
     "diff": "Show what differs between two specs in meaning.",
     "preview": "Draw what a spec makes of images.",
+    "explain": "Write a page that explains a spec's codes on one image.",
     "ops": "List the ops, or explain one.",
     "new": "Begin a spec from a published recipe.",
     "schema": "Print the JSON Schema of specs, for editors.",

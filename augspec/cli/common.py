@@ -23,6 +23,23 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 """`--json`: plain data instead of text."""
 
 
+def _below(limit: int, text: str) -> Parameter:
+    """A whole number from 0 to below the limit, which the messages write as `text`."""
+
+    def check(kind: object, value: int) -> None:
+        if not 0 <= value < limit:
+            raise ValueError(f"must lie in [0, {text}), got {value}")
+
+    return Parameter(validator=check)
+
+
+Word = Annotated[int, _below(2**32, "2**32")]
+"""A seed or an epoch: they key the draws."""
+
+SampleId = Annotated[int, _below(2**56, "2**56")]
+"""The id by which draws know an image."""
+
+
 def load_spec(path: Path, overrides: Sequence[str] | None, allow_outside: bool) -> Spec:
     """Loads a spec as the options of the command line say.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from augspec.cli.common import Flag, Overrides, load_spec, mistake
+from augspec.cli.common import Flag, Overrides, Word, load_spec, mistake
 from augspec.language.files import write_atomically
 
 if TYPE_CHECKING:
@@ -17,18 +17,12 @@ if TYPE_CHECKING:
 MOST_ROWS = 12
 
 
-def _word(kind: object, value: int) -> None:
-    """Checks what keys the draws."""
-    if not 0 <= value < 2**32:
-        raise ValueError(f"must lie in [0, 2**32), got {value}")
-
-
 def preview(
     path: Path,
     *images: Path,
     output: Annotated[Path, Parameter(name=("--output", "-o"))],
-    seed: Annotated[int, Parameter(validator=_word)] = 0,
-    epoch: Annotated[int, Parameter(validator=_word)] = 0,
+    seed: Word = 0,
+    epoch: Word = 0,
     rows: int | None = None,
     sweep: str | None = None,
     steps: int = 9,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -20,10 +21,14 @@ _MOST_LINES = 3
 
 def colour(level: float) -> tuple[int, int, int]:
     """The colour of a level in [-1, 1]; equal levels of both signs are equally dark."""
-    end = _RED if level > 0 else _BLUE
-    share = abs(level) ** 0.7  # small values must still be told from none
-    red, green, blue = (round(a + (b - a) * share) for a, b in zip(_WHITE, end, strict=True))
+    end, part = _RED if level > 0 else _BLUE, share(level)
+    red, green, blue = (round(a + (b - a) * part) for a, b in zip(_WHITE, end, strict=True))
     return red, green, blue
+
+
+def share(level: float) -> float:
+    """How much of red or blue there is in the colour of a level in [-1, 1]."""
+    return abs(level) ** 0.7  # small values must still be told from none
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def strip(code: Sequence[Column], room: int) -> Image.Image:
         return _stacked(_labelled(lines, room), room)
     acting = {column.slot.name for column in code if column.value}
     shown = [column for column in code if column.slot.name in acting]
-    parts = [_overview(code, room)]
+    parts = [overview(code, room)]
     if shown:
         text = f"{len(code)} columns; slots that are not zero:"
         parts += [_text(text, room), *_labelled(_lines(shown, (room - 1) // _NARROW), room)]
@@ -93,7 +98,7 @@ def _stacked(parts: Sequence[Image.Image], room: int) -> Image.Image:
     return whole
 
 
-def _overview(code: Sequence[Column], room: int) -> Image.Image:
+def overview(code: Sequence[Column], room: int) -> Image.Image:
     """All cells, small, row by row."""
     wide, high = 8, 14
     across = (room - 1) // wide
@@ -119,16 +124,41 @@ def _fill(column: Column) -> str | tuple[int, int, int]:
 
 def _lines(code: Sequence[Column], most: int) -> list[list[Column]]:
     """The columns on lines of at most `most`, broken between ops where that is possible."""
-    lines: list[list[Column]] = [[]]
+    pieces: list[list[Column]] = []
     for _, group in groupby(code, key=lambda column: column.slot.op):
         columns = list(group)
-        if len(lines[-1]) + len(columns) > most and lines[-1]:
-            lines.append([])
-        while len(columns) > most:
-            lines[-1], columns = columns[:most], columns[most:]
-            lines.append([])
-        lines[-1] += columns
-    return lines
+        count = -(-len(columns) // most)
+        size = -(-len(columns) // count)
+        pieces += [columns[k : k + size] for k in range(0, len(columns), size)]
+    lines = broken([len(piece) for piece in pieces], most)
+    return [[column for piece in pieces[line] for column in piece] for line in lines]
+
+
+def broken(widths: Sequence[int], room: int) -> list[slice]:
+    """Which of several things in a row stand on which line.
+
+    There are as few lines as have room for them, and those are about equally long: no single thing
+    is left over for the last one.
+
+    Args:
+        widths: how wide each thing is; one that is wider than the room has a line of its own.
+        room: how wide a line is.
+    """
+    fewest = len(_filled(widths, room))
+    narrow = range(max(widths, default=0), room)
+    enough = bisect_left(narrow, True, key=lambda r: len(_filled(widths, r)) <= fewest)
+    return _filled(widths, narrow[enough] if enough < len(narrow) else room)
+
+
+def _filled(widths: Sequence[int], room: int) -> list[slice]:
+    """Lines that each take what has room."""
+    starts, used = list[int](), 0
+    for k, wide in enumerate(widths):
+        if not k or used + wide > room:
+            starts.append(k)
+            used = 0
+        used += wide
+    return [slice(a, b) for a, b in pairwise([*starts, len(widths)])]
 
 
 def _line(code: Sequence[Column], cell: int, room: int) -> Image.Image:

@@ -52,10 +52,17 @@ def sweep_page(title: str, note: str, strips: Sequence[Strip]) -> str:
 
 
 def _page(title: str, note: str, body: str) -> str:
+    head = f'<h1>{escape(title)}</h1>\n<p class="note">{escape(note)}</p>'
+    return document(title, _STYLE, f"{head}\n{body}")
+
+
+def document(title: str, style: str, body: str) -> str:
+    """A page that needs nothing beside it."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>\n"
-        f'<h1>{escape(title)}</h1>\n<p class="note">{escape(note)}</p>\n{body}\n</body>\n</html>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}\n</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
     )
 
 

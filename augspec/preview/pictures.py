@@ -17,6 +17,7 @@ from augspec.preview.scene import scene
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm")
 SCENE_SIZE = (256, 256)
+ORIENTATION = 0x0112  # EXIF: from 5 on, rows and columns are exchanged
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def read_pictures(files: Sequence[Path], size: Size | None) -> list[Picture]:
             with Image.open(file) as opened:
                 image = ImageOps.exif_transpose(opened).convert("RGB")
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            reason = "not an image" if isinstance(error, UnidentifiedImageError) else error
-            mistakes.append(Diagnostic(None, f"cannot read {file}: {reason}"))
+            mistakes.append(Diagnostic(None, f"cannot read {file}: {_reason(error)}"))
             continue
         note = ""
         if size is not None and image.size != size[::-1]:
@@ -79,6 +79,25 @@ def read_pictures(files: Sequence[Path], size: Size | None) -> list[Picture]:
     if mistakes:
         raise SpecError(*mistakes)
     return found
+
+
+def read_size(file: Path) -> Size:
+    """Height and width of an image, as it is shown, without reading its pixels.
+
+    Raises:
+        SpecError: the file is no image.
+    """
+    try:
+        with Image.open(file) as opened:
+            turned = opened.getexif().get(ORIENTATION, 1) >= 5
+            width, height = opened.size
+    except (OSError, Image.DecompressionBombError) as error:
+        raise SpecError(Diagnostic(None, f"cannot read {file}: {_reason(error)}")) from None
+    return (width, height) if turned else (height, width)
+
+
+def _reason(error: Exception) -> str:
+    return "not an image" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def built_in(size: Size | None) -> Picture:

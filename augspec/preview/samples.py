@@ -117,8 +117,8 @@ def preview(
             Sample(
                 view.name,
                 to_image(batch.views[view.name][0]),
-                tuple(_acts(view, batch.params[view.name], size)),
-                tuple(_columns(view, batch.codes[view.name][0], size)),
+                tuple(acts(view, batch.params[view.name], size)),
+                tuple(columns(view, batch.codes[view.name][0], size)),
             )
             for view in plan.views
         )
@@ -149,7 +149,8 @@ def most(parameter: Parameter) -> list[float]:
     return limits
 
 
-def _acts(view: ViewPlan, params: Mapping[str, Tensor], size: Size) -> Iterator[tuple[str, str]]:
+def acts(view: ViewPlan, params: Mapping[str, Tensor], size: Size) -> Iterator[tuple[str, str]]:
+    """The ops that act on the one sample of these parameters, each with its parameters in words."""
     for step, at in placed(view, size):
         own = {name: float(params[step.key(name)][0]) for name in step.parameters}
         yield from acting(step.id, step.op, own, changed(step.op, own, at), at)
@@ -160,7 +161,8 @@ def changed(op: Op, params: Mapping[str, float], size: Size) -> dict[str, bool]:
     return {p.name: params[p.name] != p.identity for p in op.parameters(size)}
 
 
-def _columns(view: ViewPlan, code: Tensor, size: Size) -> Iterator[Column]:
+def columns(view: ViewPlan, code: Tensor, size: Size) -> Iterator[Column]:
+    """The columns of one sample's code `(E,)`, for an image of this size."""
     parameters = (p for step, at in placed(view, size) for p in step.op.parameters(at))
     limits = [limit for parameter in parameters for limit in most(parameter)]
     for slot in view.layout.slots:

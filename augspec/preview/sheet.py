@@ -35,7 +35,7 @@ def sheet(preview: Preview) -> Image.Image:
     headers = ["image"] * preview.shows_images + names
     parts = [_title(preview, wide), _headers(headers, side, wide), *rows]
     if any(sample.code for sample in preview.rows[0].samples):
-        parts.append(_indented(legend(), wide))
+        parts.append(indented(legend(), wide))
     return stacked(parts, wide)
 
 
@@ -134,7 +134,8 @@ def _text(sample: Sample, side: int) -> list[list[Word]]:
     return lines
 
 
-def _indented(image: Image.Image, wide: int) -> Image.Image:
+def indented(image: Image.Image, wide: int) -> Image.Image:
+    """The image with a margin on its left, in an image so many pixels wide."""
     whole = Image.new("RGB", (wide, image.height), "white")
     whole.paste(image, (MARGIN, 0))
     return whole

@@ -159,8 +159,6 @@ def _word(parameter: Parameter, value: float, size: Size) -> str:
     if isinstance(codec, Order):
         order = codec.permutation(torch.tensor([value], dtype=torch.float64))[0].tolist()
         return " ".join(map(str, order))
-    if isinstance(codec, Category):
-        return codec.labels[int(value) - 1] if codec.labels and value else f"{value:.0f}"
     return value_words(parameter, value, size)
 
 
@@ -181,7 +179,7 @@ def _draw(
 ) -> dict[str, float]:
     ids, name = torch.tensor([sample]), swept.view.name
     codes, seeds = pipeline.draw(ids, epoch, size), pipeline.seeds(ids, epoch, size)
-    params = pipeline.decode({name: codes[name]}, {name: seeds[name]})[name]
+    params = pipeline.decode({name: codes[name]}, {name: seeds[name]}, strict=None)[name]
     return {key: float(value[0]) for key, value in params.items()}
 
 

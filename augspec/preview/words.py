@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from augspec.encoding.codecs import Bit, Order, Uncoded
+from augspec.encoding.codecs import Bit, Category, Order, Uncoded
 from augspec.ops.combinator import Combinator
 from augspec.ops.contract import Op, Parameter, Size
 from augspec.preview.text import MINUS, TIMES
@@ -29,6 +29,8 @@ def value_words(parameter: Parameter, value: float, size: Size) -> str:
     signed = "+" if value and parameter.low is not None and parameter.low < 0 else ""
     if isinstance(parameter.codec, Bit):
         text = "yes" if value > 0.5 else "no"
+    elif isinstance(parameter.codec, Category) and parameter.codec.labels and value:
+        text = parameter.codec.labels[round(value) - 1]
     elif unit == "shorter side":
         pixels = value * min(size)
         text = f"{pixels:{signed}.{1 if abs(pixels) >= 10 else 2}f} px"
@@ -79,7 +81,7 @@ def acting(
         inner += found
         active += [name] if found else []
         size = child.output_size(size)
-    shown += _order(op, [name for name, _ in op.children], params, active)
+    shown += _order(op, params, active)
     if shown and inner:
         yield path, ", ".join(shown)
     yield from inner
@@ -101,22 +103,29 @@ def _leaf(
         # where a switch is on, the rest says how, the identity's own value included
         if changed[parameter.name] or bits:
             yield f"{parameter.name} {value_words(parameter, params[parameter.name], size)}"
-    names = [p.name for p in plain]
-    yield from _order(op, names, params, [name for name in names if changed[name]])
+    yield from _order(op, params, [p.name for p in plain if changed[p.name]])
 
 
-def _order(op: Op, steps: list[str], params: Drawn, active: list[str]) -> Iterator[str]:
-    """The order in which those steps act that do anything, if it is drawn and there are two."""
-    own = op.own_parameters() if isinstance(op, Combinator) else op.parameters()
-    for parameter in own:
-        codec = parameter.codec
-        if isinstance(codec, Order) and codec.count == len(steps) and len(active) > 1:
-            order = _permutation(params[parameter.name], codec)
-            yield "order " + " > ".join(steps[k] for k in order if steps[k] in active)
+def steps(op: Op) -> list[str]:
+    """What an order among the op's parameters is an order of: its ops, or its other parameters."""
+    if isinstance(op, Combinator):
+        return [name for name, _ in op.children]
+    return [p.name for p in op.parameters() if not isinstance(p.codec, Bit | Order | Uncoded)]
 
 
-def _permutation(index: float, codec: Order) -> list[int]:
+def ordered(names: Sequence[str], codec: Order, index: float) -> list[str]:
+    """The steps in the order that a parameter of this codec stands for."""
     import torch
 
-    steps: list[int] = codec.permutation(torch.tensor([index], dtype=torch.float64))[0].tolist()
-    return steps
+    order = codec.permutation(torch.tensor([index], dtype=torch.float64))[0]
+    return [names[k] for k in order.tolist()]
+
+
+def _order(op: Op, params: Drawn, active: list[str]) -> Iterator[str]:
+    """The order in which those steps act that do anything, if it is drawn and there are two."""
+    own, names = op.own_parameters() if isinstance(op, Combinator) else op.parameters(), steps(op)
+    for parameter in own:
+        codec = parameter.codec
+        if isinstance(codec, Order) and codec.count == len(names) and len(active) > 1:
+            found = ordered(names, codec, params[parameter.name])
+            yield "order " + " > ".join(name for name in found if name in active)
