@@ -51,17 +51,20 @@ def train(
 
 
 @app.command(name="eval")
-def evaluate(run: Path, *, set_: Overrides = None) -> int:
+def evaluate(run: Path, *, augmentations: Path | None = None, set_: Overrides = None) -> int:
     """Measure a trained run again and rewrite its results.
 
     Args:
         run: the run's folder, such as `runs/quickstart`.
+        augmentations: measure on the views of this spec instead. A head reads its codes by the
+            names of their slots, if it was trained on all of them; the results go to
+            `<run>/with-<file name>`.
         set_: an assignment such as `evaluation.linear.epochs=30`; may be repeated. Only what is
             measured can be changed, and where the data lie.
     """
     from equimod.training.commands import evaluate_run
 
-    return evaluate_run(run, set_ or [])
+    return evaluate_run(run, set_ or [], augmentations)
 
 
 def specs() -> Path:

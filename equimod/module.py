@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from pydantic import Field
@@ -13,6 +14,9 @@ from augspec import DocumentModel
 from equimod.heads import mlp
 from equimod.losses import Negatives, equivariance_nt_xent
 from equimod.predictors import PREDICTORS, PredictorName
+
+if TYPE_CHECKING:
+    from augspec import SlotMap
 
 
 class EquiModOutput(NamedTuple):
@@ -115,6 +119,23 @@ class EquiMod(nn.Module):
         """Predicted embeddings yhat = u(y0, p(c)): `(N, D)` and `(N, E)` to `(N, D)`."""
         predicted: Tensor = self.predictor(reference, code)
         return predicted
+
+    def reading(self, slots: SlotMap, what: str = "the EquiMod module") -> EquiMod:
+        """A copy that reads codes of another layout, with the same predictions.
+
+        Predictions from the same parameters are the same up to the order of floating-point sums.
+
+        Args:
+            slots: `augspec.slot_map` from the layout of its codes to the other.
+            what: what this module is, for messages.
+
+        Raises:
+            LayoutMismatchError: it has no weights for such codes; the message lists what differs.
+        """
+        copied = copy.deepcopy(self)
+        copied.predictor.read(slots, what)
+        copied.code_dim = slots.target.width
+        return copied
 
     def _check(self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]) -> None:
         if not views or len(views) != len(codes):

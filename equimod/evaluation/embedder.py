@@ -47,8 +47,9 @@ class Embedder:
     device: torch.device | str = "cpu"
 
     def embed(self, images: Tensor, view: str, code: Tensor) -> Tensor:
-        """Embeddings `(B, D)` float32 of the view with this code `(B, E)`."""
-        rendered = self.pipeline.apply(images, self.pipeline.decode({view: code}))[view]
+        """Embeddings `(B, D)` float32 of the view with this code `(B, E)`, which is not checked."""
+        params = self.pipeline.decode({view: code}, strict=None)
+        rendered = self.pipeline.apply(images, params)[view]
         return self.head.project(self.encoder(rendered)).float()
 
     def predict(self, y0: Tensor, code: Tensor) -> Tensor:

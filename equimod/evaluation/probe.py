@@ -191,7 +191,8 @@ def _cache(
                 which = (ids, PROBE_EPOCH + rendering, size)
                 drawn = pipeline.draw(*which)
                 chosen = {name: drawn[name] for name in names}
-                views = pipeline.apply(images, pipeline.decode(chosen, pipeline.seeds(*which)))
+                params = pipeline.decode(chosen, pipeline.seeds(*which), strict=None)
+                views = pipeline.apply(images, params)
                 for name in names:
                     features[name].append(encoder(views[name]).float())
                     codes[name].append(chosen[name])

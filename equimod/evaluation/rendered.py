@@ -132,7 +132,8 @@ def per_augmentation(
             for op, view in itertools.product(ops, embedder.views):
                 masked = {view: only(drawn.codes[view], layouts[view], op)}
                 # an order of ops that are all gone, say, has no effect, and then no code
-                code = embedder.pipeline.encode(embedder.pipeline.decode(masked))[view]
+                params = embedder.pipeline.decode(masked, strict=None)
+                code = embedder.pipeline.encode(params)[view]
                 rows = _acts(code)
                 if rows.any():
                     collected[op].add(embedder, drawn, view, code, rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,12 +42,13 @@ def train_run(run: Run, root: Path, restart: bool) -> int:
     return _guarded(work, "the same command, without --restart," if restart else "the same command")
 
 
-def evaluate_run(root: Path, overrides: Sequence[str]) -> int:
+def evaluate_run(root: Path, overrides: Sequence[str], augmentations: Path | None = None) -> int:
     """Measures a trained run again.
 
     Args:
         root: the run's folder.
         overrides: assignments inside `evaluation` or `data`.
+        augmentations: measure on the views of this spec; the results get a folder of their own.
 
     Returns:
         The exit status, see `train_run`.
@@ -57,10 +59,18 @@ def evaluate_run(root: Path, overrides: Sequence[str]) -> int:
     for assignment in overrides:
         if not assignment.startswith(("evaluation.", "data.")):
             return _mistake(f"eval cannot change {assignment!r}: only evaluation.* and data.*")
-    run = load_run(folder.document, overrides)
+    if augmentations is not None and not augmentations.is_file():
+        return _mistake(f"no augmentation spec at {augmentations}")
+    trained = load_run(folder.document, overrides)
+    run, results = trained, folder
+    if augmentations is not None:
+        spec = f"augmentations={json.dumps(str(augmentations.resolve()))}"
+        run = load_run(folder.document, [*overrides, spec])
+        results = RunFolder(root / f"with-{augmentations.stem}")
 
     def work(console: Console) -> None:
-        Execution(run, folder, folder.working_folder(), console).evaluate()
+        base, origin = folder.working_folder(), (trained.spec, folder)
+        Execution(run, results, base, console, trained=origin).evaluate()
 
     return _guarded(work, "the same command")
 

@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from rich.console import Console
 
 import augspec
+from augspec import Spec
 from equimod.config import Run, RunConfig
 from equimod.data import CorruptReport, DataError, ImageData
 from equimod.data.base import CHANNELS
@@ -30,6 +31,7 @@ from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.learner import Learner
 from equimod.training.measure import Bench
 from equimod.training.metrics import read_metrics
+from equimod.training.origin import code_layout
 from equimod.training.progress import ArmProgress
 from equimod.training.trained import trained_learner
 from equimod.training.trainer import Trainer
@@ -45,14 +47,25 @@ class Execution:
         folder: where everything goes.
         base_dir: where relative data paths begin.
         console: where a person reads.
+        trained: the augmentations and the folder of the training, where it was another run's and
+            this one only measures.
 
     Raises:
         DataError: the data cannot be read.
         DeviceError: there are fewer devices than the run asks for.
     """
 
-    def __init__(self, run: Run, folder: RunFolder, base_dir: Path, console: Console) -> None:
+    def __init__(
+        self,
+        run: Run,
+        folder: RunFolder,
+        base_dir: Path,
+        console: Console,
+        *,
+        trained: tuple[Spec, RunFolder] | None = None,
+    ) -> None:
         self.run, self.folder, self.console = run, folder, console
+        self.trained_spec, self.trained_folder = trained or (run.spec, folder)
         self.fabric: Fabric = make_fabric(run.shared)
         self.fabric.launch()
         self.main = self.fabric.is_global_zero
@@ -142,13 +155,22 @@ class Execution:
 
         Raises:
             CheckpointError: an arm has no checkpoint, or a damaged or unfinished one.
+            LayoutMismatchError: its head cannot read the codes of the augmentations.
             DataError: the data do not fit what is asked for.
         """
+        self._check_images()
         arms = {}
+        plan = augspec.make_plan(self.run.spec)
         for name, config in self.run.arms.items():
             self._bench(config).check()
-            folder, device = self.folder.arm(name), self.fabric.device
-            arms[name] = trained_learner(config, self.run.spec, self.train, folder, device)
+            arms[name] = trained_learner(
+                config,
+                self.trained_spec,
+                self.train,
+                self.trained_folder.arm(name),
+                self.fabric.device,
+                reads=code_layout(plan, config),
+            )
         return self._report(arms)
 
     def _trained(self, name: str, config: RunConfig, stop: StopFlag) -> tuple[Learner, float]:
@@ -243,7 +265,7 @@ class Execution:
             name=name,
             seed=config.seed,
             metrics=metrics,
-            history=tuple(_history(self.folder.arm(name))),
+            history=tuple(_history(self.trained_folder.arm(name))),
             per_augmentation=single,
         )
 

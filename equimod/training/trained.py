@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
 import augspec
-from augspec import Spec
+from augspec import Layout, Spec
 from equimod.config import RunConfig
 from equimod.data import ImageData, number_of_batches
 from equimod.training.checkpoint import (
@@ -21,16 +22,29 @@ from equimod.training.origin import code_layout, require_same_origin
 
 
 def trained_learner(
-    config: RunConfig, spec: Spec, data: ImageData, folder: Path, device: torch.device
+    config: RunConfig,
+    spec: Spec,
+    data: ImageData,
+    folder: Path,
+    device: torch.device,
+    *,
+    reads: Layout | None = None,
+    renames: Mapping[str, str] | None = None,
 ) -> tuple[Learner, float]:
     """Reads a trained arm back.
 
+    To use its head with other augmentations, name the layout of their codes: the head's weights are
+    found by the names of the slots, where that is exact (see `augspec.SlotMap.columns`). To train
+    on, the layout must be the one of the start.
+
     Args:
         config: of the arm.
-        spec: the augmentations.
+        spec: the augmentations with which it was trained.
         data: the training images.
         folder: where the arm's checkpoint is.
         device: where its modules go.
+        reads: the layout of the codes that its head shall read; as trained if None.
+        renames: ids of ops in `reads` by those in `spec`, where they are not the same.
 
     Returns:
         Its modules, and the images per second of its training.
@@ -38,7 +52,8 @@ def trained_learner(
     Raises:
         CheckpointError: there is no checkpoint in `folder`, or a damaged one, or one of another
             run, or one of a training that has not come to its end.
-        LayoutMismatchError: it was trained on codes of another layout.
+        LayoutMismatchError: it was trained on codes of another layout than those of `spec`, or its
+            head cannot read those of `reads`; the message lists what differs.
     """
     path = folder / CHECKPOINT
     checkpoint = load_checkpoint(path)
@@ -49,7 +64,11 @@ def trained_learner(
     if header["step"] < total:
         message = f"{path} is of step {header['step']} of {total}: train to the end first"
         raise CheckpointError(message)
-    learner = Learner.from_config(config, code_layout(plan, config).width)
+    layout = code_layout(plan, config)
+    learner = Learner.from_config(config, layout.width)
     restore_learner(learner, checkpoint, path)
+    if reads is not None and learner.equimod is not None:
+        slots = augspec.slot_map(layout, reads, renames)
+        learner.equimod = learner.equimod.reading(slots, f"checkpoint {path}")
     speed = header["step"] * training.batch_size / header["seconds"] if header["seconds"] else 0.0
     return learner.to(device), speed

@@ -236,7 +236,7 @@ class Trainer:
         seeds = self.pipeline.seeds(*which, positions)
         wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
         codes = {name: codes[name] for name in wanted}
-        rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds))
+        rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
         losses: dict[str, Tensor] = self.model(
             rendered.get(views.reference),
             [rendered[name] for name in views.augmented],
