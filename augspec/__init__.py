@@ -13,10 +13,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from augspec.codes.action import act, invertible, overlap
+    from augspec.codes.exchange import load_batch, save_batch
+    from augspec.codes.moments import moments
+    from augspec.codes.paths import interpolate, jumps
+    from augspec.codes.record import draw_batch
+    from augspec.codes.relative import RelativeCode, compose, element, inverse, relative
+    from augspec.codes.relative_layout import RelativeLayout
+    from augspec.codes.replay import Replayed, replay
+    from augspec.codes.saved import ExchangeError, SavedBatch
+    from augspec.codes.statistics import ColumnStatistics
     from augspec.compiler import compile, load_pipeline, make_plan
+    from augspec.compiler.checks import CodeError, CodeFault, CodeWarning
+    from augspec.compiler.geometry import geometry
     from augspec.compiler.pipeline import Pipeline, ViewBatch
     from augspec.compiler.plan import Plan
+    from augspec.encoding.evolution import ChangedSlot, SlotMap, slot_map
     from augspec.encoding.layout import Layout, LayoutMismatchError, Slot
+    from augspec.formats.contract import Format, FormatError
+    from augspec.formats.encode import encode_as, format_columns
+    from augspec.formats.moments import format_moments
     from augspec.language.diagnostics import Diagnostic, Position, SpecError, nearest
     from augspec.language.document import (
         DocumentModel,
@@ -35,10 +51,26 @@ if TYPE_CHECKING:
     from augspec.language.versions import migrate
 
 _HOMES = {
+    "augspec.codes.action": ("act", "invertible", "overlap"),
+    "augspec.codes.exchange": ("load_batch", "save_batch"),
+    "augspec.codes.moments": ("moments",),
+    "augspec.codes.paths": ("interpolate", "jumps"),
+    "augspec.codes.record": ("draw_batch",),
+    "augspec.codes.relative": ("RelativeCode", "compose", "element", "inverse", "relative"),
+    "augspec.codes.relative_layout": ("RelativeLayout",),
+    "augspec.codes.replay": ("Replayed", "replay"),
+    "augspec.codes.saved": ("ExchangeError", "SavedBatch"),
+    "augspec.codes.statistics": ("ColumnStatistics",),
     "augspec.compiler": ("compile", "load_pipeline", "make_plan"),
+    "augspec.compiler.checks": ("CodeError", "CodeFault", "CodeWarning"),
+    "augspec.compiler.geometry": ("geometry",),
     "augspec.compiler.pipeline": ("Pipeline", "ViewBatch"),
     "augspec.compiler.plan": ("Plan",),
+    "augspec.encoding.evolution": ("ChangedSlot", "SlotMap", "slot_map"),
     "augspec.encoding.layout": ("Layout", "LayoutMismatchError", "Slot"),
+    "augspec.formats.contract": ("Format", "FormatError"),
+    "augspec.formats.encode": ("encode_as", "format_columns"),
+    "augspec.formats.moments": ("format_moments",),
     "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "nearest"),
     "augspec.language.document": (
         "DocumentModel",

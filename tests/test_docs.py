@@ -22,6 +22,24 @@ def test_every_spec_of_the_language_page_compiles(
     assert augspec.make_plan(augspec.loads(text)).views
 
 
+PYTHON = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+WITH_CODE = [
+    page for page in sorted((ROOT / "docs").glob("*.md")) if PYTHON.search(page.read_text())
+]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.name)
+def test_the_python_of_a_page_runs(
+    page: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Block after block, as a reader would type them."""
+    (tmp_path / "specs").symlink_to(ROOT / "specs")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for code in PYTHON.findall(page.read_text(encoding="utf-8")):
+        exec(compile(code, page.name, "exec"), names)
+
+
 def test_every_link_leads_to_a_page() -> None:
     for page in (ROOT / "docs").rglob("*.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):

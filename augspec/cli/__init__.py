@@ -22,6 +22,8 @@ COMMANDS = {
     "diff": "Show what differs between two specs in meaning.",
     "preview": "Draw what a spec makes of images.",
     "explain": "Write a page that explains a spec's codes on one image.",
+    "record": "Write a file with views that can be rendered again.",
+    "replay": "Render the views of such a file again, and compare.",
     "ops": "List the ops, or explain one.",
     "new": "Begin a spec from a published recipe.",
     "schema": "Print the JSON Schema of specs, for editors.",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from html_page import Page, decoded
 from PIL import Image
 
 import augspec
@@ -19,42 +17,6 @@ from augspec.preview.scene import scene
 from augspec.preview.text import MINUS
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-class Page(HTMLParser):
-    """An HTML page: its tags must close, and it may hold nothing from elsewhere."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.images: list[str] = []
-        self.titles: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        assert tag not in ("script", "link", "iframe")
-        if tag == "img":
-            source = found["src"]
-            assert source is not None and source.startswith("data:image/png;base64,")
-            self.images.append(source)
-        if found.get("title"):
-            self.titles.append(str(found["title"]))
-        if tag not in ("img", "meta"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data.strip())
-
-
-def decoded(source: str) -> Image.Image:
-    return Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
 
 
 def test_a_png_from_photographs(
