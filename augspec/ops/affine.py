@@ -100,9 +100,7 @@ class Affine(WarpOp):
             return None if self._may_leave else value
 
         def slope(name: str, value: Value, bounds: Range) -> Parameter:
-            return Parameter(
-                name, "tangent", 0.0, *bounds, Linear(), smooth, drawn(value), tangent
-            )
+            return Parameter(name, "tangent", 0.0, *bounds, Linear(), smooth, drawn(value), tangent)
 
         return (
             Parameter("angle", "turn", 0.0, *angle, Angle(), smooth, drawn(self.degrees), turns),

@@ -14,6 +14,9 @@ Laws, tested once for all ops (`tests/augspec/ops/test_laws.py`):
 7. Gradients reach the image (unless `not_differentiable` says why not) and every parameter
    declared differentiable.
 8. No host sync in `render`; `torch.compile(fullgraph=True)` works on it.
+9. Draws that treat every image alike have one code, and no others do (`test_same_effect.py`): what
+   no image can show is not part of a canonical form, within a combinator either. What ops that
+   stand one after the other do to one another counts as done: two flips are not no flip.
 
 An op file imports torch inside its methods only: loading a spec must stay quick.
 """

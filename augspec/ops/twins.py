@@ -54,7 +54,8 @@ def key(op: Op, params: Parameters) -> Tensor:
     """
     import torch
 
-    idle, values = [], []
+    idle: list[Tensor] = []
+    values: list[Tensor] = []
     for prefix, leaf, in_mean in op.rendered:
         own = {p.name: params[prefix + p.name] for p in leaf.parameters()}
         idle.append(~leaf.active(own))

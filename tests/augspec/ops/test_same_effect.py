@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -84,6 +85,8 @@ def few_values(op: Op) -> Op:
                 middle = (value.low + value.high) / 2
                 middle = round(middle) if one.tag() in ("jpeg", "posterize") else middle
                 own[field] = {"choice": sorted({value.low, middle, value.high})}
+            elif field == "size" and isinstance(value, int):
+                own[field] = min(value, 16)  # the less to render, the sooner it is done
         if own.get("p"):
             own["p"] = 0.7
 
@@ -146,8 +149,9 @@ SIZES = ((24, 24), (41, 41))
 
 @cache
 def photograph(size: tuple[int, int]) -> Tensor | None:
-    folder = Path(__file__).parents[4] / "shared" / "data" / "photos"
-    files = sorted(folder.glob("*.jpg"))
+    root = Path(__file__).parents[3]
+    data = Path(os.environ.get("AUGSPEC_TEST_DATA", root.parent / "shared" / "data"))
+    files = sorted((data / "photos").glob("*.jpg"))
     if not files:
         return None
     image = Image.open(files[3]).convert("RGB").resize(size[::-1])
@@ -181,9 +185,10 @@ def test_draws_of_an_op_that_look_alike_have_one_code_and_no_others_do(op: Op) -
     # where a box has whole pixels, it means something else at another size
     views = views_of(op, params, SIZES[:1] if op.tag() == "random_crop" else SIZES)
     known = torch.cat([code.double(), *(params[name][:, None] for name in op.seeds)], dim=1)
-    assert torch.equal(near(views, 1e-7) & ~rows(code), torch.zeros(70, 70, dtype=torch.bool))
-    alike = rows(known)
-    assert all(torch.equal(views[i], views[j]) for i, j in alike.nonzero().tolist())
+    assert not (near(views, 1e-7) & ~rows(code)).any(), "one effect, two codes"
+    # of what was drawn: views of equal codes are equal in any case
+    drawn = views_of(op, raw, SIZES[:1])
+    assert not (rows(known) & ~near(drawn, 1e-4)).any(), "one code, two effects"
 
 
 # --- combinators --------------------------------------------------------------------------------
@@ -203,7 +208,7 @@ FREE: list[Document] = [
 ONCE: list[Document] = [
     {"op": "horizontal_flip", "p": 0.6},
     {"op": "vertical_flip", "p": 0.6},
-    {"op": "solarize", "threshold": 0.8, "p": 0.6},
+    {"op": "invert", "p": 0.6},
 ]
 CHANNELS: list[Document] = [{"op": "channel_shuffle"}, {"op": "grayscale", "p": 0.6}]
 
@@ -269,12 +274,12 @@ def test_draws_of_a_combinator_that_look_alike_have_one_code_and_no_others_do() 
         assert torch.equal(op.encode(params).float(), code), "a decoded code has another code"
         x = beyond().expand(batch, 3, *BEYOND).contiguous()
         views = op.apply(x, params)
-        canonical = op.apply(x, op.canonical(raw))
-        torch.testing.assert_close(canonical, op.apply(x, raw), rtol=0, atol=1e-4)
+        drawn = op.apply(x, raw)
+        torch.testing.assert_close(op.apply(x, op.canonical(raw)), drawn, rtol=0, atol=1e-4)
         alike = near(views, 1e-9)
         assert not (alike & ~rows(code)).any(), "one effect, two codes"
-        for i, j in rows(code).nonzero().tolist():
-            assert torch.equal(views[i], views[j]), "one code, two effects"
+        # of what was drawn: views of equal codes are equal in any case
+        assert not (rows(code) & ~near(drawn, 1e-4)).any(), "one code, two effects"
         written = torch.stack(list(raw.values()), dim=-1)
         merged.append(int((alike & ~rows(written)).sum()))
 
