@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 POINTS = 64
 """How many points the rules of continuous distributions have."""
 
+MOST_POINTS = 4096
+"""How many numbers a discrete distribution may have that is written out."""
+
 
 class Value(ABC):
     """A distribution over the real numbers, bounded by `low` and `high`."""
@@ -219,17 +222,21 @@ class Linspace(Value):
         """See `Value.rule`."""
         from augspec.kernels import quadrature
 
-        return quadrature.finite(self.steps)
+        return quadrature.finite(self.steps) if self.num <= MOST_POINTS else None
 
     @property
     def steps(self) -> tuple[float, ...]:
         """The numbers."""
-        span = self.high - self.low
-        return tuple(self.low + span * (k / (self.num - 1)) for k in range(self.num))
+        return tuple(self._step(k) for k in range(self.num))
 
     def can_be(self, number: float) -> bool:
         """See `Value.can_be`."""
-        return number in self.steps
+        last = self.num - 1
+        k = round((number - self.low) / (self.high - self.low) * last)
+        return self._step(min(max(k, 0), last)) == number
+
+    def _step(self, k: int) -> float:
+        return self.low + (self.high - self.low) * (k / (self.num - 1))
 
     def document(self) -> Any:
         """See `Value.document`."""

@@ -95,7 +95,8 @@ class Rendering:
 def renderings(views: Mapping[str, View]) -> dict[str, Rendering]:
     """The renderings of all views by name, in their order; views must have no `like_faults`."""
     found: dict[str, Rendering] = {}
-    for name in sorted(views, key=lambda name: len(_ancestry(views, name))):
+    written = _written(views)
+    for name in sorted(views, key=lambda name: len(_ancestry(views, written, name))):
         view = views[name]
         base = found[view.like] if view.like is not None else None
         ops = view.ops or (base.ops if base else ())
@@ -123,10 +124,20 @@ def _shared(view: View, ops: Sequence[Op], base: Rendering) -> dict[str, str]:
     }
 
 
-def _ancestry(views: Mapping[str, View], name: str) -> list[str]:
-    """The view, the one that it is like, and so on, until one repeats or is not there."""
+def _written(views: Mapping[str, View]) -> dict[str, str]:
+    """The name of the view in the spec, by that of each rendering."""
+    return {copy: own for own, view in views.items() for copy in names(own, view)}
+
+
+def _ancestry(views: Mapping[str, View], written: Mapping[str, str], name: str) -> list[str]:
+    """The view, the one that it is like, and so on, until one repeats or is not there.
+
+    Args:
+        views: all views.
+        written: see `_written`.
+        name: of the view.
+    """
     chain: list[str] = []
-    written = {copy: own for own, view in views.items() for copy in names(own, view)}
     at: str | None = name
     while at is not None and at in views and at not in chain:
         chain.append(at)
@@ -154,7 +165,7 @@ def _name_faults(views: Mapping[str, View]) -> Iterator[Fault]:
 
 
 def _like_faults(views: Mapping[str, View]) -> Iterator[Fault]:
-    known = [copy for name, view in views.items() for copy in names(name, view)]
+    known = _written(views)
     for name, view in views.items():
         if view.like is None:
             if view.redraw:
@@ -162,9 +173,9 @@ def _like_faults(views: Mapping[str, View]) -> Iterator[Fault]:
                 yield Fault((name, "redraw"), message, Code.LIKE)
             continue
         if view.like not in known:
-            yield Fault((name, "like"), _unlike(view.like, views, known), Code.LIKE)
+            yield Fault((name, "like"), _unlike(view.like, views, list(known)), Code.LIKE)
             continue
-        chain = _ancestry(views, name)
+        chain = _ancestry(views, known, name)
         last = views[chain[-1]].like
         if last is not None and last in known:
             circle = " -> ".join([*chain, last])

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from augspec.encoding.codecs import Bit, Motion
-from augspec.language.values import Choice, Constant, Linspace, Uniform, Value
+from augspec.language.values import (
+    MOST_POINTS,
+    Choice,
+    Constant,
+    Linspace,
+    Uniform,
+    Value,
+)
 from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
 from augspec.ops.geometry import GeometricOp, scale_and_shift
@@ -60,6 +67,8 @@ def whole(value: Value) -> Value | None:
     """The distribution of `sample_whole`; None where rounding makes it one without a name."""
     if isinstance(value, Uniform) and value.low < value.high:
         return Linspace(value.low, value.high, round(value.high - value.low) + 1)
+    if isinstance(value, Linspace) and value.num > MOST_POINTS:
+        return None
     if isinstance(value, Choice | Linspace):
         numbers = value.choice if isinstance(value, Choice) else value.steps
         weights = value.weights if isinstance(value, Choice) else (1.0,) * len(numbers)

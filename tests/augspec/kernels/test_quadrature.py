@@ -100,6 +100,15 @@ def test_a_normal_far_out_in_its_tail_has_no_rule() -> None:
     assert Normal(0.0, 1.0, 20.0, 21.0).rule() is None
 
 
+def test_more_numbers_than_can_be_written_out_have_no_rule() -> None:
+    many = Linspace(0.0, 1.0, 10**9)
+    assert many.rule() is None
+    assert many.can_be(1.0) and many.can_be(0.0) and not many.can_be(1.5)
+    assert not many.can_be(0.5)  # half way between two of them
+    for number in Linspace(-0.7, 0.3, 11).steps:
+        assert Linspace(-0.7, 0.3, 11).can_be(number)
+
+
 @pytest.mark.parametrize(
     ("value", "number", "can"),
     [
