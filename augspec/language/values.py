@@ -231,6 +231,8 @@ class Linspace(Value):
 
     def can_be(self, number: float) -> bool:
         """See `Value.can_be`."""
+        if self.low == self.high:
+            return number == self.low
         last = self.num - 1
         k = round((number - self.low) / (self.high - self.low) * last)
         return self._step(min(max(k, 0), last)) == number

@@ -118,6 +118,8 @@ def test_more_numbers_than_can_be_written_out_have_no_rule() -> None:
         (Choice((0.0, 1.0), (0.0, 1.0)), 0.0, False),
         (Choice((0.0, 1.0), (1.0, 1.0)), 0.0, True),
         (Linspace(-1.0, 1.0, 3), 0.0, True),
+        (Linspace(1.0, 1.0, 5), 1.0, True),
+        (Linspace(1.0, 1.0, 5), 0.5, False),
         (Linspace(-1.0, 1.0, 4), 0.0, False),
     ],
     ids=str,
