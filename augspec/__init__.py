@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from augspec.formats.contract import Format, FormatError
     from augspec.formats.encode import encode_as, format_columns
     from augspec.formats.moments import format_moments
-    from augspec.language.diagnostics import Diagnostic, Position, SpecError, nearest
+    from augspec.language.diagnostics import Diagnostic, Position, SpecError, meant, nearest
     from augspec.language.document import (
         DocumentModel,
         Fault,
@@ -71,7 +71,7 @@ _HOMES = {
     "augspec.formats.contract": ("Format", "FormatError"),
     "augspec.formats.encode": ("encode_as", "format_columns"),
     "augspec.formats.moments": ("format_moments",),
-    "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "nearest"),
+    "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "meant", "nearest"),
     "augspec.language.document": (
         "DocumentModel",
         "Fault",

@@ -236,8 +236,7 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
     wrong = []
     for path, name in asked.items():
         if name not in plans:
-            guess = augspec.nearest(name, plans)
-            hint = f"; did you mean {guess!r}?" if guess else ""
+            hint = augspec.meant(name, plans)
             message = f"spec {spec.name!r} has no view {name!r}{hint} (views: {', '.join(plans)})"
             wrong.append(source.diagnostic(("views", *path), message))
     if wrong:

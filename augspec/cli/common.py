@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from augspec.language.diagnostics import Diagnostic, SpecError, nearest
+from augspec.language.diagnostics import Diagnostic, SpecError, meant
 from augspec.language.spec import Spec, load
 
 Overrides = Annotated[
@@ -57,6 +57,4 @@ def mistake(message: str) -> SpecError:
 def unknown(what: str, name: str, known: Iterable[str]) -> SpecError:
     """The mistake of a name that is not one of those known, with the one that was meant."""
     known = list(known)
-    guess = nearest(name, known)
-    hint = f"; did you mean {guess!r}?" if guess else ""
-    return mistake(f"unknown {what} {name!r}{hint} ({what}s: {', '.join(known)})")
+    return mistake(f"unknown {what} {name!r}{meant(name, known)} ({what}s: {', '.join(known)})")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from augspec.encoding.layout import Layout, Slot
-from augspec.language.diagnostics import nearest
+from augspec.language.diagnostics import meant
 from augspec.language.spec import Normalize, Spec
 from augspec.language.views import Rendering
 from augspec.ops.contract import Incoming, Op, Parameter, Size, identified
@@ -114,9 +114,7 @@ class Plan:
             if view.name == name:
                 return view
         names = [view.name for view in self.views]
-        guess = nearest(name, names)
-        hint = f"; did you mean {guess!r}?" if guess else ""
-        raise KeyError(f"no view {name!r}{hint} (views: {', '.join(names)})")
+        raise KeyError(f"no view {name!r}{meant(name, names)} (views: {', '.join(names)})")
 
     @cached_property
     def hash(self) -> str:

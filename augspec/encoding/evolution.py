@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from augspec.encoding.layout import Layout, LayoutMismatchError, Slot
-from augspec.language.diagnostics import nearest
+from augspec.language.diagnostics import meant
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -192,8 +192,7 @@ def _renamed(source: Layout, target: Layout, renames: Mapping[str, str]) -> tupl
         known = _paths(layout)
         for name in names:
             if name not in known:
-                guess = nearest(name, known)
-                hint = f"; did you mean {guess!r}?" if guess else ""
+                hint = meant(name, known)
                 raise ValueError(
                     f"renames: no op {name!r} in the {role} layout{hint} (ops: {', '.join(known)})"
                 )

@@ -9,7 +9,6 @@ from augspec.compiler.plan import Plan, ViewPlan
 from augspec.formats.contract import Draw, Format, FormatColumn, FormatError
 from augspec.formats.evaluate import evaluate
 from augspec.formats.registry import named
-from augspec.language.diagnostics import nearest
 
 if TYPE_CHECKING:
     import torch
@@ -113,18 +112,15 @@ def chosen_views(
     Raises:
         FormatError: a view is unknown, or no view draws anything.
     """
-    known = {view.name: view for view in plan.views}
     if names is None:
         chosen = tuple(view for view in plan.views if view.layout.width)
         if not chosen:
             raise FormatError(f"format {form.name}: no view of {plan.name} draws anything")
         return chosen
-    for name in names:
-        if name not in known:
-            guess = nearest(name, known)
-            hint = f"; did you mean {guess!r}?" if guess else ""
-            raise FormatError(f"no view {name!r}{hint} (views: {', '.join(known)})")
-    return tuple(known[name] for name in names)
+    try:
+        return tuple(plan.view(name) for name in names)
+    except KeyError as error:
+        raise FormatError(error.args[0]) from None
 
 
 def _sides(size: tuple[int, int] | Tensor, like: Tensor) -> tuple[float | Tensor, float | Tensor]:

@@ -7,7 +7,7 @@ import pkgutil
 
 import augspec.formats as package
 from augspec.formats.contract import Format, FormatError
-from augspec.language.diagnostics import nearest
+from augspec.language.diagnostics import meant
 
 USERS = ("encode", "moments", "registry")
 """Modules of this package that use the registry, and so cannot be searched for formats."""
@@ -42,6 +42,5 @@ def named(form: str | Format) -> Format:
         return form
     if form in FORMATS:
         return FORMATS[form]
-    guess = nearest(form, FORMATS)
-    hint = f"; did you mean {guess!r}?" if guess else ""
+    hint = meant(form, FORMATS)
     raise FormatError(f"unknown format {form!r}{hint} (formats: {', '.join(FORMATS)})")

@@ -102,6 +102,12 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
     return by_form[close[0]] if close else None
 
 
+def meant(name: str, allowed: Iterable[str]) -> str:
+    """The end of a message: `; did you mean 'blur'?`, or nothing where no name is near."""
+    guess = nearest(name, allowed)
+    return f"; did you mean {guess!r}?" if guess else ""
+
+
 def form(name: str) -> str:
     """The name without what does not count as a difference."""
     return name.lower().replace("-", "").replace("_", "")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from augspec.language.diagnostics import nearest
+from augspec.language.diagnostics import meant
 
 _NUMBERED = re.compile(r"(?P<op>.+)_(?P<number>[1-9][0-9]*)")
 
@@ -44,10 +44,8 @@ def find_entry(items: Sequence[Any], name: str, where: str) -> int:
         if len(numbered["number"]) < 9 and int(numbered["number"]) <= len(unnamed):
             return unnamed[int(numbered["number"]) - 1]
     known = entry_names(items)
-    guess = nearest(name, known)
-    hint = f"; did you mean {guess!r}?" if guess else ""
     listed = f" (entries: {', '.join(known)})" if known else " (it is empty)" if not items else ""
-    raise NoEntryError(f"{where} has no entry {name!r}{hint}{listed}")
+    raise NoEntryError(f"{where} has no entry {name!r}{meant(name, known)}{listed}")
 
 
 def entry_names(items: Sequence[Any]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from augspec.language.codes import Code
-from augspec.language.diagnostics import nearest
+from augspec.language.diagnostics import meant
 from augspec.language.document import DocumentModel, Fault, Faults
 from augspec.ops import AnyOp
 from augspec.ops.contract import Incoming, Op, Size, identified, list_faults
@@ -185,8 +185,7 @@ def _like_faults(views: Mapping[str, View]) -> Iterator[Fault]:
         ids = [op_id for op_id, _ in identified(ops)]
         for index, op_id in enumerate(view.redraw):
             if op_id not in ids:
-                guess = nearest(op_id, ids)
-                hint = f"; did you mean {guess!r}?" if guess else ""
+                hint = meant(op_id, ids)
                 message = f"no op {op_id!r} to redraw{hint} (ops: {', '.join(ids) or 'none'})"
                 yield Fault((name, "redraw", index), message, Code.LIKE)
 
@@ -196,9 +195,7 @@ def _unlike(like: str, views: Mapping[str, View], known: list[str]) -> str:
     if like in views:
         copies = names(like, views[like])
         return f"view {like!r} has {len(copies)} renderings: name one of {', '.join(copies)}"
-    guess = nearest(like, known)
-    hint = f"; did you mean {guess!r}?" if guess else ""
-    return f"no view {like!r} to be like{hint} (views: {', '.join(known)})"
+    return f"no view {like!r} to be like{meant(like, known)} (views: {', '.join(known)})"
 
 
 def _size_faults(views: Mapping[str, View], incoming: Incoming) -> list[Fault]:

@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import core_schema
 
 from augspec.language.codes import Code
-from augspec.language.diagnostics import nearest
+from augspec.language.diagnostics import meant
 from augspec.language.document import fault
 from augspec.language.explain import shown
 from augspec.language.values import (
@@ -53,8 +53,7 @@ def _parse_mapping(raw: dict[str, Any]) -> Value:
     kinds = [key for key in raw if key in _KINDS]
     if len(kinds) != 1:
         wrong = next((key for key in raw if key not in kinds), None)
-        guess = nearest(str(wrong), tuple(_KINDS)) if wrong else None
-        hint = f"; did you mean {guess!r}?" if guess else ""
+        hint = meant(str(wrong), _KINDS) if wrong else ""
         if wrong == "uniform":
             hint = "; [low, high] is uniform"
         raise fault(f"a drawn value is one of {_FORMS}, got {shown(raw)}{hint}")
@@ -153,9 +152,7 @@ _KINDS: dict[str, Callable[[dict[str, Any]], Value]] = {
 def _refuse_extra(raw: dict[str, Any], allowed: set[str], path: tuple[str, ...]) -> None:
     for key in raw:
         if key not in allowed:
-            guess = nearest(str(key), allowed)
-            names = ", ".join(sorted(allowed))
-            hint = f"; did you mean {guess!r}?" if guess else f" (allowed: {names})"
+            hint = meant(str(key), allowed) or f" (allowed: {', '.join(sorted(allowed))})"
             raise fault(f"unknown field {shown(key)}{hint}", *path, str(key))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from augspec.compiler.pipeline import Pipeline
 from augspec.compiler.plan import Plan, Step, ViewPlan
 from augspec.encoding.codecs import Bit, Category, Log, Order, Uncoded
-from augspec.language.diagnostics import Diagnostic, SpecError, nearest
+from augspec.language.diagnostics import Diagnostic, SpecError, meant
 from augspec.ops.contract import Parameter, Size
 from augspec.preview.pictures import Picture, to_image, to_tensor
 from augspec.preview.samples import placed, unnormalized
@@ -72,9 +72,7 @@ def find(plan: Plan, path: str) -> Swept:
         for name in step.parameters
     }
     if path not in known:
-        guess = nearest(path, known)
-        hint = f"; did you mean {guess!r}?" if guess else ""
-        listed = ", ".join(known) or "none"
+        hint, listed = meant(path, known), ", ".join(known) or "none"
         raise SpecError(
             Diagnostic(None, f"no parameter {path!r} to sweep{hint} (parameters: {listed})")
         )
