@@ -45,10 +45,10 @@ def explain(
     if image is not None and image.is_dir():
         raise mistake(f"{image} is a folder: name one image")
     from augspec.preview.explain import explain as explained
-    from augspec.preview.pictures import built_in, find_files, read_pictures
+    from augspec.preview.pictures import find_files, pictures_of
 
     files = find_files([image] if image is not None else [])
-    (picture,) = read_pictures(files, spec.input_size) or [built_in(spec.input_size)]
+    (picture,) = pictures_of(files, spec.input_size)
     views = None if view is None else [view]
     try:
         found = explained(spec, picture, views=views, seed=seed, epoch=epoch, sample=sample)

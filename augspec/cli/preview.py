@@ -53,11 +53,11 @@ def preview(
     if steps < 2:
         raise mistake(f"--steps must be at least 2, got {steps}")
     spec = load_spec(path, set_, allow_outside)
-    from augspec.preview.pictures import built_in, find_files, read_pictures
+    from augspec.preview.pictures import find_files, pictures_of
 
     files = find_files(images)
     count = rows or min(max(1, len(files)), MOST_ROWS)
-    pictures = read_pictures(files[:count], spec.input_size) or [built_in(spec.input_size)]
+    pictures = pictures_of(files[:count], spec.input_size)
     html = output.suffix.lower() == ".html"
     if sweep is not None:
         content = _sweep(spec, sweep, pictures, html, steps, seed, epoch, around)

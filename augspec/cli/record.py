@@ -46,11 +46,11 @@ def record(
     spec = load_spec(path, set_, allow_outside)
     from augspec.codes.exchange import write_batch
     from augspec.codes.record import draw_batch, rendered
-    from augspec.preview.pictures import built_in, find_files, read_pictures, to_tensor
+    from augspec.preview.pictures import find_files, pictures_of, to_tensor
 
     files = find_files(images)
     count = rows or max(1, len(files))
-    pictures = read_pictures(files[:count], spec.input_size) or [built_in(spec.input_size)]
+    pictures = pictures_of(files[:count], spec.input_size)
     chosen = [pictures[k % len(pictures)] for k in range(count)]
     tensors = [to_tensor(picture.image, spec.image.channels)[0] for picture in chosen]
     names = [picture.name for picture in chosen]

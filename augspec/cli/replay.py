@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from augspec.cli.common import mistake
-from augspec.language.files import write_atomically
 from augspec.language.table import table
 
 if TYPE_CHECKING:
@@ -39,6 +37,8 @@ def replay(
     """
     from augspec.codes.exchange import load_batch
     from augspec.codes.replay import replay as replayed
+    from augspec.preview.files import write_png
+    from augspec.preview.pictures import to_image
 
     if output.exists() and not output.is_dir():
         raise mistake(f"--output must be a folder, and {output} is a file")
@@ -48,7 +48,8 @@ def replay(
         saved = load_batch(path)
         given = _given(saved, images) if images else None
         for one in replayed(saved, given, where):
-            write_atomically(output / file_name(saved, one.sample, one.view), _png(one.pixels))
+            # what lies outside [0, 1] before it is normalised is cut off
+            write_png(output / file_name(saved, one.sample, one.view), to_image(one.pixels))
             found.append(one)
     except ValueError as error:
         message = str(error)
@@ -113,12 +114,3 @@ def _rows(saved: SavedBatch, found: Sequence[Replayed]) -> list[tuple[str, str, 
                 text = f"{worst.difference:.3g} (sample {worst.sample})"
             rows.append((view, f"{len(own) - len(off)} of {len(own)}", text))
     return rows
-
-
-def _png(pixels: Tensor) -> bytes:
-    """A view before it is normalised; what lies outside [0, 1] is cut off."""
-    from augspec.preview.pictures import to_image
-
-    stream = io.BytesIO()
-    to_image(pixels).save(stream, "PNG")
-    return stream.getvalue()

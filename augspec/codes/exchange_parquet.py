@@ -30,11 +30,12 @@ _TYPES = {torch.int64: pa.int64(), torch.float32: pa.float32(), torch.float64: p
 def dump(table: Table) -> bytes:
     """The file's content."""
     columns: dict[str, pa.Array] = {}
+    layouts = read_layouts(read_header(table.header))
     for name, values in table.numbers.items():
         kind, *rest = name.split("/", 2)
         if kind == "codes":
-            layout = read_layouts(read_header(table.header))[rest[0]]
-            for column, own in zip(layout.column_names, values.unbind(1), strict=True):
+            names = layouts[rest[0]].column_names
+            for column, own in zip(names, values.unbind(1), strict=True):
                 columns[f"{rest[0]}/{column}"] = _numbers(own)
         else:
             columns["/".join(rest) or name] = _numbers(values)

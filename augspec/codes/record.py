@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from augspec.codes.reference import digest, normalized, reference_pixels, sample_params
+from augspec.codes.reference import digest, reference_views
 from augspec.codes.saved import SavedBatch
 from augspec.compiler.pipeline import Pipeline
 from augspec.compiler.plan import make_plan
@@ -84,14 +84,10 @@ def rendered(
     params = pipeline.decode(saved.codes, saved.seeds)
     views: dict[str, list[Tensor]] = {name: [] for name in saved.layouts}
     found: dict[str, list[str]] = {name: [] for name in saved.layouts}
-    for k, image in enumerate(images):
-        for name, pixels in reference_pixels(
-            pipeline.plan, image, sample_params(params, k)
-        ).items():
-            view = normalized(pixels, saved.spec.normalize)
-            found[name].append(digest(view))
-            if keep_views:
-                views[name].append(view)
+    for _, name, _, view in reference_views(pipeline, params, images):
+        found[name].append(digest(view))
+        if keep_views:
+            views[name].append(view)
     return replace(
         saved,
         image_digests=tuple(digest(image) for image in images),

@@ -20,17 +20,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from augspec.compiler.pipeline import Params
+from augspec.compiler.pipeline import Params, Pipeline
 from augspec.compiler.plan import Plan
 from augspec.language.spec import Normalize
 from augspec.ops.combinator import Combinator
 from augspec.ops.contract import Op, Parameters
 from augspec.ops.mix import Mix
-from augspec.ops.shuffled import Shuffled
 
 LEVELS = 255 * 256
 """Into how many parts [0, 1] is divided."""
@@ -69,6 +69,30 @@ def reference_pixels(
     return found
 
 
+def reference_views(
+    pipeline: Pipeline,
+    params: Params,
+    images: Sequence[Tensor],
+    device: torch.device | str = "cpu",
+) -> Iterator[tuple[int, str, Tensor, Tensor]]:
+    """The reference views of a batch's images, one after the other.
+
+    Args:
+        pipeline: whose views these are.
+        params: the parameters by view and `op.parameter`, `(B,)` each.
+        images: `(C, H, W)` uint8, one for each sample.
+        device: where to render.
+
+    Yields:
+        The sample's place in the batch, the view's name, and the view `(C, h, w)` before it is
+        normalised, float64, and after, float32.
+    """
+    for k, image in enumerate(images):
+        found = reference_pixels(pipeline.plan, image, sample_params(params, k), device)
+        for name, pixels in found.items():
+            yield k, name, pixels, normalized(pixels, pipeline.plan.normalize)
+
+
 def _stepwise(op: Op, x: Tensor, params: Parameters) -> Tensor:
     """As `op.apply` for one sample, rounded after each op, those inside a combinator too."""
     if isinstance(op, Mix):
@@ -77,11 +101,8 @@ def _stepwise(op: Op, x: Tensor, params: Parameters) -> Tensor:
             weight = params[f"weight_{k}"].reshape(-1, 1, 1, 1)
             mean = mean + weight * (_stepwise(child, x, own) - x)
         return rounded(mean)
-    if isinstance(op, Combinator) and (op.in_order or isinstance(op, Shuffled)):
-        parts = list(op.parts(params))
-        if isinstance(op, Shuffled) and not op.in_order:
-            parts = [parts[k] for k in op.codec.permutation(params["order"])[0].tolist()]
-        for _, child, own in parts:
+    if isinstance(op, Combinator):
+        for _, child, own in op.in_turn(params):
             x = _stepwise(child, x, own)
         return x
     return rounded(op.apply(x, params))

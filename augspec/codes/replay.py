@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augspec.codes.reference import digest, normalized, reference_pixels, sample_params
+from augspec.codes.reference import digest, reference_views
 from augspec.codes.saved import ExchangeError, SavedBatch
 
 
@@ -66,11 +66,8 @@ def replay(
             raise ExchangeError(f"image {k} is not the one recorded as {saved.names[k]!r}")
     pipeline = saved.pipeline()
     params = pipeline.decode(saved.codes, saved.seeds)
-    for k, image in enumerate(images):
-        found = reference_pixels(pipeline.plan, image, sample_params(params, k), device)
-        for name, pixels in found.items():
-            values = normalized(pixels, saved.spec.normalize)
-            yield Replayed(k, name, pixels, values, *_compared(saved, k, name, values))
+    for k, name, pixels, values in reference_views(pipeline, params, images, device):
+        yield Replayed(k, name, pixels, values, *_compared(saved, k, name, values))
 
 
 def by_digest(saved: SavedBatch, images: Mapping[str, Tensor]) -> list[Tensor]:

@@ -15,8 +15,9 @@ the parameters, and differentiable in them. Nothing makes the host wait.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -77,10 +78,7 @@ def runs(view: ViewPlan, size: Size | None = None) -> tuple[Run, ...]:
         view: the view's plan.
         size: height and width of the images that come in, where they are known.
     """
-    return tuple(
-        Run(tuple(atom.path for atom in atoms), atoms[0].before.size, atoms[-1].after.size)
-        for atoms in _geometric(view, size)
-    )
+    return tuple(_run(atoms) for atoms in _geometric(view, size))
 
 
 def geometry(
@@ -106,11 +104,10 @@ def geometry(
     """
     plan = view_plan(source, view)
     draw = _Draw(plan, params, batch)
-    found = []
-    for run, atoms in zip(runs(plan, size), _geometric(plan, size), strict=True):
-        moves = [move for atom in atoms for move in draw.moves(atom)]
-        found.append(Element(run, product(moves, draw.still)))
-    return tuple(found)
+    return tuple(
+        Element(_run(atoms), product(draw.moves(atoms), draw.still))
+        for atoms in _geometric(plan, size)
+    )
 
 
 def moves(
@@ -129,8 +126,7 @@ def moves(
         For each, its matrix `(B, 3, 3)`, and the size of the images that come out.
     """
     plan = view_plan(source, view)
-    draw = _Draw(plan, params, batch)
-    return [move for atom in _atoms(plan, size) for move in draw.moves(atom)]
+    return _Draw(plan, params, batch).moves(_atoms(plan, size))
 
 
 def view_matrix(
@@ -147,8 +143,7 @@ def view_matrix(
     """
     plan = view_plan(source, view)
     draw = _Draw(plan, params, batch)
-    found = [move for atom in _atoms(plan, size) for move in draw.moves(atom)]
-    return product(found, draw.still)
+    return product(draw.moves(_atoms(plan, size)), draw.still)
 
 
 def product(moves: list[Move], still: Tensor) -> Tensor:
@@ -227,6 +222,10 @@ def _taken_apart(path: str, op: Op, before: Incoming) -> Iterator[_Atom]:
         before = child.outgoing(before)
 
 
+def _run(atoms: Sequence[_Atom]) -> Run:
+    return Run(tuple(atom.path for atom in atoms), atoms[0].before.size, atoms[-1].after.size)
+
+
 def _geometric(view: ViewPlan, size: Size | None) -> list[list[_Atom]]:
     """The atoms of each run."""
     groups = groupby(_atoms(view, size), key=lambda atom: atom.op.geometric)
@@ -255,30 +254,41 @@ class _Draw:
     def __init__(self, view: ViewPlan, params: Mapping[str, Tensor], batch: int) -> None:
         import torch
 
-        self._params: dict[str, Tensor] = {}
         for step in view.steps:
             missing = [key for key in map(step.key, step.parameters) if key not in params]
             if missing:
                 raise KeyError(f"parameter {missing[0]!r} of view {view.name!r} is missing")
-            own = {name: params[step.key(name)] for name in step.parameters}
-            canonical = step.op.canonical(own) if own else {}
-            self._params |= {step.key(name): value for name, value in canonical.items()}
+        self._view, self._drawn = view, params
         known = next(iter(params.values()), None)
         self._batch = batch if known is None else len(known)
         self._device = torch.device("cpu") if known is None else known.device
         eye = torch.eye(3, dtype=torch.float64, device=self._device)
         self.still = eye.expand(self._batch, 3, 3)
 
+    @cached_property
+    def _params(self) -> dict[str, Tensor]:
+        """All parameters in canonical form, once some op is asked for its own."""
+        found: dict[str, Tensor] = {}
+        for step in self._view.steps:
+            own = {name: self._drawn[step.key(name)] for name in step.parameters}
+            canonical = step.op.canonical(own) if own else {}
+            found |= {step.key(name): value for name, value in canonical.items()}
+        return found
+
     def own(self, path: str, op: Op) -> dict[str, Tensor]:
         """The parameters of the op with this id."""
         return {p.name: self._params[f"{path}.{p.name}"] for p in op.parameters()}
 
-    def moves(self, atom: _Atom) -> list[Move]:
-        """The maps of one op."""
+    def moves(self, atoms: Iterable[_Atom]) -> list[Move]:
+        """The maps of ops that act one after the other."""
         import torch
 
-        assert atom.before.size is not None
+        found: list[Move] = []
         # an op without parameters does not know where the others live; and copying what it makes
         # to a GPU would make the host wait
         with torch.device(self._device):
-            return atom.op.moves(self.own(atom.path, atom.op), atom.before.size, self._batch)
+            for atom in atoms:
+                assert atom.before.size is not None
+                own = self.own(atom.path, atom.op)
+                found += atom.op.moves(own, atom.before.size, self._batch)
+        return found

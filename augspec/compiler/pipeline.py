@@ -155,11 +155,13 @@ class Pipeline(nn.Module):
                     streams=[(s.view, s.slot, s.count) for s in streams if s.samples == samples],
                 )
             )
-        sizes = {view.name: _sizes(view, size) for view, _ in steps}
+        sizes = {
+            (view.name, step.id): at for view in self.plan.views for step, at in view.placed(size)
+        }
         for view, step in steps:
             if step.streams:
                 own = [next(pieces[stream.samples]) for stream in step.streams]
-                drawn = step.op.draw(own, sizes[view.name][step.id])
+                drawn = step.op.draw(own, sizes[view.name, step.id])
                 yield view, step, step.op.carried(drawn)
 
     def encode(self, params: Params, *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
@@ -265,15 +267,6 @@ class Pipeline(nn.Module):
             ops = " -> ".join(step.id for step in view.steps) or "as it is"
             lines.append(f"{view.name} ({view.layout.width} columns): {ops}")
         return "\n".join(lines)
-
-
-def _sizes(view: ViewPlan, size: tuple[int, int]) -> dict[str, tuple[int, int]]:
-    """The size of the images that reach each step, by its id."""
-    found = {}
-    for step in view.steps:
-        found[step.id] = size
-        size = step.op.output_size(size)
-    return found
 
 
 def _own(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:

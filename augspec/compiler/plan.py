@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
 
 from augspec.encoding.layout import Layout, Slot
 from augspec.language.diagnostics import meant
@@ -76,6 +77,10 @@ class ViewPlan:
     steps: tuple[Step, ...]
     layout: Layout
 
+    @overload
+    def placed(self, size: Size) -> Iterator[tuple[Step, Size]]: ...
+    @overload
+    def placed(self, size: Size | None) -> Iterator[tuple[Step, Size | None]]: ...
     def placed(self, size: Size | None) -> Iterator[tuple[Step, Size | None]]:
         """The steps, each with the size of the images that reach it, where that is known.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from augspec.compiler.plan import Step, ViewPlan
+from augspec.formats.augself import KNOWN  # its code is a fork of AugSelf's
 from augspec.formats.contract import Draw, Format, FormatColumn, FormatError, Kind
 from augspec.formats.match import match
 from augspec.formats.parts import JITTER, alone, centre_x, plus, sigma, strength
@@ -28,16 +29,6 @@ NEEDS: dict[str, str] = {
 
 PUBLISHED: tuple[Key, ...] = ("blur", "color", "color_diff", "crop", "grayscale")
 """The keys of the command in the README."""
-
-KNOWN = (
-    "resized_crop",
-    "horizontal_flip",
-    "color_jitter",
-    "solarize",
-    "grayscale",
-    "gaussian_blur",
-    "rotate90",
-)
 
 
 @dataclass(frozen=True)

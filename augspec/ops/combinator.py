@@ -114,11 +114,6 @@ class Combinator(Op):
             return ()  # what an op does to a size, another elsewhere does not do
         return twins([op for _, op in self.children])
 
-    @property
-    def repeats_itself(self) -> bool:
-        """Whether two of its ops are the same but for their ids, and their names exchangeable."""
-        return bool(self.twins)
-
     @cached_property
     def clashes(self) -> Clashes:
         """Which of its ops can be seen to come one before the other."""
@@ -126,8 +121,6 @@ class Combinator(Op):
 
     def odds(self) -> Odds | None:
         """How likely its ops act; None where their columns are no mixture of the ops' own."""
-        if self.repeats_itself:
-            return None
         return (1.0,) * len(self.children), lambda k, m: 1.0
 
     def moments(
@@ -137,7 +130,7 @@ class Combinator(Op):
         own = unknown(sum(p.codec.width for p in self.own_parameters()))
         inside = zip(self.children, self._inside(Incoming(size)), strict=False)
         parts = [op.moments(at.size) for (_, op), at in inside]
-        odds = self.odds()
+        odds = None if self.twins else self.odds()  # the parameters of twins change places
         if odds is None:
             return unknown(len(own.mean) + sum(len(part.mean) for part in parts))
         return together([own, together(parts, *odds)])
@@ -244,6 +237,10 @@ class Combinator(Op):
             prefix = f"{name}."
             own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
             yield name, op, own
+
+    def in_turn(self, params: Parameters) -> list[tuple[str, Op, dict[str, Tensor]]]:
+        """Its `parts` in the order in which they act, for parameters of one sample."""
+        return list(self.parts(params))
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
         """See `Op.canonical`: that of each op, and twins in the one order."""

@@ -11,7 +11,7 @@ from augspec.language.values import Choice, Constant, Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Parameter, Parameters, Size
 from augspec.ops.effect import Effect
-from augspec.ops.switch import SwitchOp, sample_whole, whole
+from augspec.ops.switch import SwitchOp, rounded, sample_whole, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +70,7 @@ class Jpeg(SwitchOp):
                 low,
                 high,
                 value=whole(self.quality),
+                convert=rounded,
                 possible=(0.0, 100.0),
             ),
         )

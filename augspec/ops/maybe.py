@@ -34,10 +34,8 @@ class Maybe(Combinator):
         """See `Combinator.choices`."""
         return 1
 
-    def odds(self) -> Odds | None:
+    def odds(self) -> Odds:
         """See `Combinator.odds`."""
-        if self.repeats_itself:
-            return None
         return (self.p,) * len(self.ops), lambda k, m: self.p
 
     def decide(self, u: Tensor) -> tuple[dict[str, Tensor], list[Tensor] | None]:

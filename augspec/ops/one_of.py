@@ -55,10 +55,8 @@ class OneOf(Combinator):
         """See `Combinator.choices`."""
         return 1 if self.ops else 0
 
-    def odds(self) -> Odds | None:
+    def odds(self) -> Odds:
         """See `Combinator.odds`: never two of them."""
-        if self.repeats_itself:
-            return None
         weights = self.weights or (1.0,) * len(self.ops)
         return tuple(weight / sum(weights) for weight in weights), lambda k, m: 0.0
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import field_validator
 
-from augspec.encoding.codecs import Linear
 from augspec.language.document import fault
 from augspec.language.values import Choice, Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.contract import Op, Parameter, Parameters, Rule, Size
 from augspec.ops.effect import Effect
-from augspec.ops.switch import SwitchOp, sample_whole, whole
+from augspec.ops.switch import SwitchOp, rounded, sample_whole, whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +57,15 @@ class Posterize(SwitchOp):
         return (
             *super().parameters(size),
             Parameter(
-                "bits", "bits", 0.0, 0.0, high, Linear(), False, whole(self.bits), None, (0.0, 8.0)
+                "bits",
+                "bits",
+                0.0,
+                0.0,
+                high,
+                differentiable=False,
+                value=whole(self.bits),
+                convert=rounded,
+                possible=(0.0, 8.0),
             ),
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from augspec.encoding.codecs import Order
 from augspec.language.codes import Code
 from augspec.language.document import Fault
-from augspec.ops.combinator import Combinator, Odds
+from augspec.ops.combinator import Combinator
 from augspec.ops.contract import Incoming, Move, Op, Parameter, Parameters, Size
 from augspec.ops.twins import named
 
@@ -32,10 +32,6 @@ class Shuffled(Combinator):
     def codec(self) -> Order:
         """How the order is encoded."""
         return Order(len(self.ops))
-
-    def odds(self) -> Odds | None:
-        """See `Combinator.odds`."""
-        return None if self.repeats_itself else super().odds()
 
     def own_parameters(self) -> tuple[Parameter, ...]:
         """The index of the order among all orders of the ops."""
@@ -92,6 +88,13 @@ class Shuffled(Combinator):
             for index, (_, op, own) in enumerate(parts):
                 x = on_rows(step == index, partial(_apply, op, tuple(own)), x, *own.values())
         return x
+
+    def in_turn(self, params: Parameters) -> list[tuple[str, Op, dict[str, Tensor]]]:
+        """See `Combinator.in_turn`; makes the host wait where the order is drawn."""
+        parts = super().in_turn(params)
+        if not self.shuffles:
+            return parts
+        return [parts[k] for k in self.codec.permutation(params["order"])[0].tolist()]
 
     @property
     def in_order(self) -> bool:

@@ -76,10 +76,8 @@ class SomeOf(Shuffled):
         """See `Combinator.choices`: a place for each op, and how many act."""
         return len(self.ops) + 1 if self.ops else 0
 
-    def odds(self) -> Odds | None:
+    def odds(self) -> Odds:
         """See `Combinator.odds`: all subsets of a size are equally likely."""
-        if self.repeats_itself:
-            return None
         low, high = self.bounds
         numbers, ops = range(low, high + 1), max(len(self.ops), 1)
         alone = sum(n / ops for n in numbers) / len(numbers)

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from augspec.encoding.codecs import Bit, Motion
-from augspec.language.values import (
-    MOST_POINTS,
-    Choice,
-    Constant,
-    Linspace,
-    Uniform,
-    Value,
-)
+from augspec.language.values import Choice, Constant, Linspace, Uniform, Value
 from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
 from augspec.ops.geometry import GeometricOp, scale_and_shift
@@ -64,16 +57,15 @@ def sample_whole(value: Value, u: Tensor) -> Tensor:
 
 
 def whole(value: Value) -> Value | None:
-    """The distribution of `sample_whole`; None where rounding makes it one without a name."""
+    """What `sample_whole` draws from and rounds; None where rounding spoils its moments."""
     if isinstance(value, Uniform) and value.low < value.high:
         return Linspace(value.low, value.high, round(value.high - value.low) + 1)
-    if isinstance(value, Linspace) and value.num > MOST_POINTS:
-        return None
-    if isinstance(value, Choice | Linspace):
-        numbers = value.choice if isinstance(value, Choice) else value.steps
-        weights = value.weights if isinstance(value, Choice) else (1.0,) * len(numbers)
-        return Choice(tuple(float(round(number)) for number in numbers), weights)
-    return Constant(float(round(value.low))) if value.low == value.high else None
+    return value if isinstance(value, Choice | Linspace) or value.low == value.high else None
+
+
+def rounded(drawn: Tensor) -> Tensor:
+    """Draws of `whole` as whole numbers."""
+    return drawn.round()
 
 
 class FlipOp(SwitchOp, GeometricOp):

@@ -22,7 +22,7 @@ from augspec.ops.sequence import Sequence
 from augspec.preview.nodes import Node, children, root, walk
 from augspec.preview.outline import WHOLE, Corners, corners
 from augspec.preview.pictures import Picture, to_image, to_tensor
-from augspec.preview.samples import Column, acts, columns, placed, unnormalized
+from augspec.preview.samples import Column, acts, columns, unnormalized
 from augspec.preview.words import ordered, steps, value_words
 
 DRAWS = 2**13
@@ -189,7 +189,7 @@ def explain(
     image = to_tensor(picture.image, plan.channels)
     picture = replace(picture, image=to_image(image[0].float() / 255))  # gray, if the spec's are
     batch = pipeline(image, ids=torch.tensor([sample]), epoch=epoch)
-    again = pipeline.apply(image, pipeline.decode(batch.codes, batch.seeds))
+    again = pipeline.apply(image, pipeline.decode(batch.codes, batch.seeds, strict=None))
     size: Size = (image.shape[-2], image.shape[-1])
     known = _moments(spec, size, draws)
     stories = tuple(
@@ -232,7 +232,7 @@ def _story(
     moments: ColumnStatistics | None,
 ) -> Story:
     size: Size = (image.shape[-2], image.shape[-1])
-    roots = [root(step, params, at) for step, at in placed(view, size)]
+    roots = [root(step, params, at) for step, at in view.placed(size)]
     said = dict(acts(view, params, size))
     found = [node for own in roots for node in walk(own)]
     frames, x = list[Frame](), image.float() / 255

@@ -11,7 +11,6 @@ from torch import Tensor
 from augspec.compiler.plan import Step
 from augspec.ops.combinator import Combinator
 from augspec.ops.contract import Op, Size
-from augspec.ops.shuffled import Shuffled
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,10 @@ def children(node: Node) -> Iterator[Node]:
     """The ops of a combinator in the order in which they act; none for another op."""
     if not isinstance(node.op, Combinator):
         return
-    found, size = [], node.size
-    for name, op, own in node.op.parts(node.params):
-        found.append(Node(f"{node.path}.{name}", op, own, size))
+    size = node.size
+    for name, op, own in node.op.in_turn(node.params):
+        yield Node(f"{node.path}.{name}", op, own, size)
         size = op.output_size(size)
-    if isinstance(node.op, Shuffled) and node.op.shuffles:
-        order = node.op.codec.permutation(node.params["order"])[0]
-        found = [found[k] for k in order.tolist()]
-    yield from found
 
 
 def walk(node: Node) -> Iterator[Node]:

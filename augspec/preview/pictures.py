@@ -81,6 +81,11 @@ def read_pictures(files: Sequence[Path], size: Size | None) -> list[Picture]:
     return found
 
 
+def pictures_of(files: Sequence[Path], size: Size | None) -> list[Picture]:
+    """The images of these files, as `read_pictures`; the built-in scene if there are none."""
+    return read_pictures(files, size) or [built_in(size)]
+
+
 def read_size(file: Path) -> Size:
     """Height and width of an image, as it is shown, without reading its pixels.
 

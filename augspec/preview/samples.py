@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from augspec.compiler.pipeline import Pipeline
-from augspec.compiler.plan import Plan, Step, ViewPlan, make_plan
+from augspec.compiler.plan import Plan, ViewPlan, make_plan
 from augspec.encoding.layout import Slot
 from augspec.language.spec import Spec
 from augspec.ops.contract import Op, Parameter, Size
@@ -131,13 +131,6 @@ def unnormalized(plan: Plan, seed: int) -> Pipeline:
     return Pipeline(replace(plan, normalize=None), seed=seed)
 
 
-def placed(view: ViewPlan, size: Size) -> Iterator[tuple[Step, Size]]:
-    """The steps of a view, each with the size of the images that reach it."""
-    for step in view.steps:
-        yield step, size
-        size = step.op.output_size(size)
-
-
 def most(parameter: Parameter) -> list[float]:
     """For each column of a parameter, the largest absolute value that a draw can give."""
     if parameter.low is None or parameter.high is None or not parameter.codec.width:
@@ -151,7 +144,7 @@ def most(parameter: Parameter) -> list[float]:
 
 def acts(view: ViewPlan, params: Mapping[str, Tensor], size: Size) -> Iterator[tuple[str, str]]:
     """The ops that act on the one sample of these parameters, each with its parameters in words."""
-    for step, at in placed(view, size):
+    for step, at in view.placed(size):
         own = {name: float(params[step.key(name)][0]) for name in step.parameters}
         yield from acting(step.id, step.op, own, changed(step.op, own, at), at)
 
@@ -163,7 +156,7 @@ def changed(op: Op, params: Mapping[str, float], size: Size) -> dict[str, bool]:
 
 def columns(view: ViewPlan, code: Tensor, size: Size) -> Iterator[Column]:
     """The columns of one sample's code `(E,)`, for an image of this size."""
-    parameters = (p for step, at in placed(view, size) for p in step.op.parameters(at))
+    parameters = (p for step, at in view.placed(size) for p in step.op.parameters(at))
     limits = [limit for parameter in parameters for limit in most(parameter)]
     for slot in view.layout.slots:
         for k, name in enumerate(slot.columns, start=slot.start):

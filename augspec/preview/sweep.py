@@ -17,7 +17,7 @@ from augspec.encoding.codecs import Bit, Category, Log, Order, Uncoded
 from augspec.language.diagnostics import Diagnostic, SpecError, meant
 from augspec.ops.contract import Parameter, Size
 from augspec.preview.pictures import Picture, to_image, to_tensor
-from augspec.preview.samples import placed, unnormalized
+from augspec.preview.samples import unnormalized
 from augspec.preview.sheet import GAP, LINE, MARGIN, scaled, stacked, titled
 from augspec.preview.text import FAINT, GRAY, INK, font, shortened, words_of, wrapped
 from augspec.preview.words import value_words
@@ -148,7 +148,7 @@ def grid(parameter: Parameter, steps: int) -> list[float]:
 
 def _parameter(swept: Swept, size: Size) -> tuple[Parameter, Size]:
     """The parameter, with its range for images of this size, and the size that reaches its op."""
-    at = next(at for step, at in placed(swept.view, size) if step is swept.step)
+    at = next(at for step, at in swept.view.placed(size) if step is swept.step)
     return next(p for p in swept.step.op.parameters(at) if p.name == swept.name), at
 
 
@@ -164,7 +164,7 @@ def _identity(swept: Swept, size: Size) -> dict[str, float]:
     """All parameters at the identity; the switches of the op whose parameter is swept are on."""
     base: dict[str, float] = {}
     leaf = f"{swept.step.id}.{swept.name}".rpartition(".")[0]
-    for step, at in placed(swept.view, size):
+    for step, at in swept.view.placed(size):
         for parameter in step.op.parameters(at):
             key = step.key(parameter.name)
             switch = isinstance(parameter.codec, Bit) and key.rpartition(".")[0] == leaf
