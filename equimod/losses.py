@@ -1,21 +1,24 @@
 """The losses: NT-Xent (SimCLR), its form over predicted embeddings (EquiMod) and BYOL's.
 
 The contrastive losses take embeddings of this process and contrast them with those of all
-processes. Each rank has the rows of its own images and the columns of every image, so that memory
-and time are divided by the number of ranks; `equimod.distributed.gather` says why the gradient is
-that of one process. The value is the mean over this rank's rows: average it over ranks to report.
+processes. Each rank has the rows of its own images and the keys of every image, so that time is
+divided by the number of ranks; `equimod.distributed.gather` says why the gradient is that of one
+process. Memory grows with the number of rows, not with its square: see `equimod.contrast`. The
+value is the mean over this rank's rows: average it over ranks to report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+import augspec
 from equimod import distributed
+from equimod.contrast import contrast
 
 Negatives = Literal["all", "no_sibling"]
 
@@ -63,20 +66,17 @@ def equivariance_nt_xent(
         The mean over the 2VN rows, a scalar; float32 at least, also under autocast.
 
     Raises:
-        ValueError: if there is no view, or the tensors differ in number or shape.
+        ValueError: if there is no view, the tensors differ in number or shape, the temperature is
+            not above 0, or `negatives` is neither of the two.
     """
     _check_same_shape(targets, predictions)
-    roles = 2 * len(targets)
+    _check_options(temperature, negatives)
     with torch.autocast(targets[0].device.type, enabled=False):
         rows = torch.stack([_at_least_float32(x) for x in (*targets, *predictions)], dim=1)
         rows = F.normalize(rows, dim=-1)  # (N, 2V, D)
-        columns = distributed.gather(rows)  # (W * N, 2V, D)
-        logits = torch.einsum("nrd,mcd->nrmc", rows, columns) / temperature
-        own = _own_image(logits)
-        partner = (torch.arange(roles, device=rows.device) + len(targets)) % roles
-        own.masked_fill_(_excluded(partner, negatives)[:, :, None], -torch.inf)
-        positive = own[torch.arange(roles, device=rows.device), partner]  # (2V, N)
-        return (logits.flatten(2).logsumexp(dim=2) - positive.T).mean()
+        keys = distributed.gather(rows)  # (W * N, 2V, D)
+        first = distributed.rank() * len(rows)
+        return contrast(rows / temperature, keys, first, siblings=negatives == "all")
 
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -94,22 +94,18 @@ def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
         return (2 - 2 * F.cosine_similarity(p, t, dim=-1)).mean()
 
 
-def _own_image(logits: Tensor) -> Tensor:
-    """Of logits `(N, 2V, W * N, 2V)`, those within an image, as a view `(2V, 2V, N)`."""
-    n = logits.shape[0]
-    return logits.narrow(2, distributed.rank() * n, n).diagonal(dim1=0, dim2=2)
-
-
-def _excluded(partner: Tensor, negatives: Negatives) -> Tensor:
-    """`(2V, 2V)` booleans: the columns of its own image that a row is not contrasted with."""
-    roles = torch.arange(len(partner), device=partner.device)
-    if negatives == "all":
-        return roles[:, None] == roles
-    return partner[:, None] != roles
-
-
 def _at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _check_options(temperature: float, negatives: str) -> None:
+    # a learnt temperature is not looked at: that would wait for its device
+    if not isinstance(temperature, Tensor) and not temperature > 0:
+        raise ValueError(f"temperature must be above 0, not {temperature!r}")
+    allowed = get_args(Negatives)
+    if negatives not in allowed:
+        hint = augspec.meant(str(negatives), allowed)
+        raise ValueError(f"negatives must be 'all' or 'no_sibling', not {negatives!r}{hint}")
 
 
 def _check_same_shape(targets: Sequence[Tensor], predictions: Sequence[Tensor]) -> None:

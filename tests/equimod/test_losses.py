@@ -1,4 +1,4 @@
-"""The losses against explicit double loops, under autocast, and split over two processes."""
+"""The losses against explicit double loops, under autocast, and split over processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from equimod import distributed
+from equimod import contrast, distributed
 from equimod.losses import byol_loss, equivariance_nt_xent, nt_xent
 from equimod.ssl import BYOL
 
@@ -101,14 +101,44 @@ def test_byol_loss_of_equal_orthogonal_and_opposite_vectors() -> None:
     assert byol_loss(x, -x).item() == pytest.approx(4)
 
 
-def test_logits_are_float32_under_autocast_and_for_half_precision_embeddings() -> None:
-    a, b = (x.detach().to(torch.bfloat16) for x in random_embeddings(2, n=64, dim=16))
-    exact = nt_xent(a.double(), b.double(), 0.05).item()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+@pytest.mark.parametrize("images", [64, 7])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_logits_are_float32_under_autocast_and_for_half_precision_embeddings(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, images: int
+) -> None:
+    """In one chunk and in several; the backward pass too may run under autocast."""
+    monkeypatch.setattr(contrast, "CHUNK_BYTES", images * 2 * 128 * 4)
+    a, b = (x.detach().to(dtype).requires_grad_() for x in random_embeddings(2, n=64, dim=16))
+    doubled = [x.detach().double().requires_grad_() for x in (a, b)]
+    exact = nt_xent(*doubled, 0.05)
+    with torch.autocast("cpu", dtype=dtype):
         loss = nt_xent(a, b, 0.05)
         distance = byol_loss(a, b)
+        gradients = torch.autograd.grad(loss, (a, b))
     assert loss.dtype == distance.dtype == torch.float32
-    assert loss.item() == pytest.approx(exact, rel=1e-5)
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-5)
+    for mine, reference in zip(gradients, torch.autograd.grad(exact, doubled), strict=True):
+        # not more than the rounding of the gradient itself, which has the embeddings' type
+        error = (mine.double() - reference).abs()
+        assert (error <= reference.abs() * torch.finfo(dtype).eps + 1e-6).all()
+
+
+def test_the_temperature_may_be_learnt() -> None:
+    x = random_embeddings(4, n=3, dim=3)
+    temperature = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    ours = equivariance_nt_xent(x[:2], x[2:], temperature)  # type: ignore[arg-type]
+    theirs = looped(x[:2], x[2:], temperature, siblings=True)  # type: ignore[arg-type]
+    (mine,), (reference,) = (torch.autograd.grad(loss, temperature) for loss in (ours, theirs))
+    assert mine.item() == pytest.approx(reference.item(), rel=1e-10)
+
+
+def test_the_gradient_of_predictions_alone() -> None:
+    """Targets without a gradient, as `stop_gradient` makes them."""
+    x = random_embeddings(4, n=4, dim=3)
+    targets = [y.detach() for y in x[:2]]
+    ours = torch.autograd.grad(equivariance_nt_xent(targets, x[2:], 0.2), x[2:])
+    theirs = torch.autograd.grad(looped(targets, x[2:], 0.2, siblings=True), x[2:])
+    assert torch.allclose(torch.stack(ours), torch.stack(theirs), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +156,20 @@ def test_embeddings_that_do_not_fit_are_refused(
         equivariance_nt_xent(targets, predictions)
 
 
+@pytest.mark.parametrize("temperature", [0, -0.5, math.nan])
+def test_a_temperature_that_is_not_above_0_is_refused(temperature: float) -> None:
+    a, b = random_embeddings(2, n=2, dim=2)
+    with pytest.raises(ValueError, match=f"temperature must be above 0, not {temperature}"):
+        nt_xent(a, b, temperature)
+
+
+def test_other_negatives_are_refused() -> None:
+    x = random_embeddings(2, n=2, dim=2)
+    message = "'all' or 'no_sibling', not 'no_siblings'; did you mean 'no_sibling'"
+    with pytest.raises(ValueError, match=message):
+        equivariance_nt_xent(x[:1], x[1:], 0.2, "no_siblings")  # type: ignore[arg-type]
+
+
 def test_gather_is_the_identity_in_one_process() -> None:
     x = torch.rand(3, 2)
     assert distributed.gather(x) is x
@@ -136,8 +180,10 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "nt_xent": lambda y: nt_xent(y[0], y[1], 0.5),
     "all": lambda y: equivariance_nt_xent(y[:2], y[2:], 0.2, "all"),
     "no_sibling": lambda y: equivariance_nt_xent(y[:2], y[2:], 0.2, "no_sibling"),
+    "stopped": lambda y: equivariance_nt_xent([x.detach() for x in y[:2]], y[2:]),
     "byol": lambda y: byol_loss(y[0], y[1]),
 }
+IMAGES = 12
 
 
 class Embedder(nn.Module):
@@ -157,11 +203,14 @@ def embedder(loss: str) -> Embedder:
     return Embedder(loss)
 
 
-def on_one_of_two_ranks(rank: int, port: int, folder: Path) -> None:
+def on_one_rank(rank: int, world: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    whole = [x.detach() for x in random_embeddings(4, n=6, dim=6)]
-    mine = [x[3 * rank : 3 * rank + 3] for x in whole]
+    address = f"tcp://127.0.0.1:{port}"
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=world)
+    # the logits of two images of nt_xent, hence of one image of the others: several chunks
+    contrast.CHUNK_BYTES = 2 * (2 * 2 * IMAGES * 8)
+    whole = [x.detach() for x in random_embeddings(4, n=IMAGES, dim=6)]
+    mine = [x.chunk(world)[rank] for x in whole]
     results = {}
     for name in LOSSES:
         model = DistributedDataParallel(embedder(name))
@@ -169,6 +218,8 @@ def on_one_of_two_ranks(rank: int, port: int, folder: Path) -> None:
         loss.backward()
         results[name] = {"loss": loss.detach()}
         results[name] |= {n: p.grad for n, p in model.module.named_parameters()}
+    with distributed.alone():
+        results["alone"] = {"loss": LOSSES["all"](mine)}
     results["byol step"] = byol_step(rank)
     torch.save(results, folder / f"{rank}.pt")
     dist.destroy_process_group()
@@ -198,38 +249,52 @@ def byol_step(rank: int) -> dict[str, Tensor]:
     return {name: p.detach() for name, p in model.module.named_parameters()}
 
 
-@pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Tensor]]]:
-    """What each of two processes, joined by gloo, computed."""
+Results = dict[str, dict[str, Tensor]]
+
+
+@pytest.fixture(scope="module", params=[2, 4])
+def ranks(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[Results]:
+    """What each of several processes, joined by gloo, computed."""
+    world: int = request.param
     folder = tmp_path_factory.mktemp("ranks")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mp.spawn(on_one_of_two_ranks, args=(port, folder), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    mp.spawn(on_one_rank, args=(world, port, folder), nprocs=world)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_two_processes_have_the_gradient_and_mean_loss_of_one(
-    two_ranks: list[dict[str, dict[str, Tensor]]], name: str
+def test_several_processes_have_the_gradient_and_mean_loss_of_one(
+    ranks: list[Results], name: str
 ) -> None:
     model = embedder(name)
-    loss = model(random_embeddings(4, n=6, dim=6))
+    loss = model(random_embeddings(4, n=IMAGES, dim=6))
     loss.backward()
-    first, second = (results[name] for results in two_ranks)
-    assert torch.allclose((first["loss"] + second["loss"]) / 2, loss, rtol=0, atol=1e-12)
+    found = [results[name] for results in ranks]
+    mean = torch.stack([result["loss"] for result in found]).mean()
+    assert torch.allclose(mean, loss, rtol=0, atol=1e-12)
     for parameter, p in model.named_parameters():
         assert p.grad is not None
-        assert torch.equal(first[parameter], second[parameter])
-        assert torch.allclose(first[parameter], p.grad, rtol=0, atol=1e-12)
+        for result in found:
+            assert torch.equal(result[parameter], found[0][parameter])
+            assert torch.allclose(result[parameter], p.grad, rtol=0, atol=1e-12)
 
 
-def test_target_networks_of_two_processes_stay_equal(
-    two_ranks: list[dict[str, dict[str, Tensor]]],
-) -> None:
-    first, second = (results["byol step"] for results in two_ranks)
+def test_a_process_that_computes_alone_meets_only_its_own_images(ranks: list[Results]) -> None:
+    whole = random_embeddings(4, n=IMAGES, dim=6)
+    for rank, results in enumerate(ranks):
+        expected = LOSSES["all"]([x.chunk(len(ranks))[rank] for x in whole])
+        assert torch.allclose(results["alone"]["loss"], expected, rtol=0, atol=1e-12)
+
+
+def test_target_networks_of_several_processes_stay_equal(ranks: list[Results]) -> None:
+    first, *others = (results["byol step"] for results in ranks)
     assert any(name.startswith("method.target.") for name in first)
     for name, parameter in first.items():
-        assert torch.equal(parameter, second[name]), name
+        for other in others:
+            assert torch.equal(parameter, other[name]), name
     moved = first["encoder.weight"] - first["method.target.encoder.weight"]
     assert moved.abs().max() > 0
