@@ -12,7 +12,8 @@ from augspec.cli.words import field_type
 from augspec.compiler.flow import flow
 from augspec.language.docs import field_docs
 from augspec.ops.combinator import Combinator
-from augspec.ops.contract import Op, Parameter
+from augspec.ops.contract import Op
+from augspec.ops.parameter import Parameter
 
 VALUE = (
     "A value is a number, [low, high] to draw from uniformly, {log_uniform: [low, high]}, "

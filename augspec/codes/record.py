@@ -10,6 +10,7 @@ from torch import Tensor
 
 from augspec.codes.reference import digest, reference_views
 from augspec.codes.saved import SavedBatch
+from augspec.compiler.draws import draw_codes
 from augspec.compiler.pipeline import Pipeline
 from augspec.compiler.plan import make_plan
 from augspec.language.spec import Spec
@@ -33,16 +34,7 @@ def draw_batch(
     pipeline = Pipeline(make_plan(spec), seed=seed)
     ids = torch.arange(len(images))
     sizes = torch.tensor([image.shape[-2:] for image in images], dtype=torch.int64).reshape(-1, 2)
-    codes = {n: torch.zeros(len(ids), layout.width) for n, layout in pipeline.layouts.items()}
-    seeds: dict[str, dict[str, Tensor]] = {name: {} for name in codes}
-    for height, width in sorted({(h, w) for h, w in sizes.tolist()}):
-        rows = (sizes == torch.tensor([height, width])).all(dim=1).nonzero().squeeze(1)
-        for name, code in pipeline.draw(ids[rows], epoch, (height, width)).items():
-            codes[name][rows] = code
-        for name, own in pipeline.seeds(ids[rows], epoch, (height, width)).items():
-            for key, values in own.items():
-                empty = torch.zeros(len(ids), dtype=torch.float64)
-                seeds[name].setdefault(key, empty)[rows] = values
+    codes, seeds = draw_codes(pipeline.plan, seed, ids, epoch, sizes)
     return SavedBatch(
         spec=spec,
         plan=pipeline.plan.hash,

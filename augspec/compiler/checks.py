@@ -27,7 +27,8 @@ from augspec.compiler.plan import Step, ViewPlan
 from augspec.encoding.codecs import Bit
 from augspec.encoding.layout import Slot
 from augspec.ops.combinator import Combinator
-from augspec.ops.contract import Op, Parameter
+from augspec.ops.contract import Op
+from augspec.ops.parameter import Parameter
 
 TOLERANCE = 2e-6
 """How far a parameter may lie outside what is possible: what float32 and six written decimals do.

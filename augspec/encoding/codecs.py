@@ -18,7 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from augspec.encoding.order_tables import OrderTables
 
 Motion: TypeAlias = Literal["moves", "jumps", "holds", "follows"]
 """How a parameter goes from its identity to its value, see `augspec.codes.paths`.
@@ -92,7 +95,7 @@ class Linear(Codec):
 
     def carried(self, value: Tensor) -> Tensor:
         """See `Codec.carried`."""
-        return self.decode(self.encode(value).float())
+        return (value - self.identity).float().double() + self.identity
 
     def decode(self, code: Tensor) -> Tensor:
         """See `Codec.decode`."""
@@ -112,7 +115,7 @@ class Log(Codec):
 
     def carried(self, value: Tensor) -> Tensor:
         """See `Codec.carried`."""
-        return self.decode(self.encode(value).float())
+        return value.log().float().double().exp()
 
     def decode(self, code: Tensor) -> Tensor:
         """See `Codec.decode`."""
@@ -167,8 +170,7 @@ class Angle(Codec):
         import torch
 
         half_turns = 2 * (value - value.round())  # in [-1, 1]
-        sign = torch.where(half_turns < 0, -1.0, 1.0)
-        folded = torch.where(half_turns.abs() > 0.5, sign - half_turns, half_turns)
+        folded = torch.where(half_turns.abs() > 0.5, half_turns.sign() - half_turns, half_turns)
         # 1 - cos x = 2 sin^2(x / 2) keeps the precision that subtracting from 1 would lose
         versin = 2 * (math.pi / 2 * half_turns).sin().square()
         # adding zero turns -0.0 into 0.0, so that the half turn has one code
@@ -318,9 +320,34 @@ class Order(Codec):
 
     def permutation(self, value: Tensor) -> Tensor:
         """Indices `(B,)` to `(B, count)` int64 orders: entry k is the step that comes k-th."""
+        tables, index = self._tables(value.device), self._row(value)
+        return tables.orders[index] if tables else self.unranked(index)
+
+    def position(self, value: Tensor) -> Tensor:
+        """Indices `(B,)` to `(B, count)` int64: entry k is the place at which step k comes."""
+        tables = self._tables(value.device)
+        if tables is None:
+            return self.permutation(value).argsort(dim=-1)
+        return tables.places[self._row(value)]
+
+    def _row(self, value: Tensor) -> Tensor:
+        """The nearest index that there is, `(B,)` int64."""
+        return value.detach().round().long().clamp(0, self.orders - 1)
+
+    def _tables(self, device: torch.device) -> OrderTables | None:
+        """What is looked up where there are few steps; a tracer's tensors must not be kept."""
         import torch
 
-        rest = value.detach().round().long().clamp(0, self.orders - 1)
+        from augspec.encoding.order_tables import MOST_STEPS, order_tables
+
+        if not 2 <= self.count <= MOST_STEPS or torch.compiler.is_compiling():
+            return None
+        return order_tables(self, device)
+
+    def unranked(self, rest: Tensor) -> Tensor:
+        """Indices `(B,)` int64 that are in range to orders, see `permutation`."""
+        import torch
+
         digits = []
         for k in range(self.count):  # the index written in factorial base: a Lehmer code
             place = math.factorial(self.count - 1 - k)
@@ -345,7 +372,13 @@ class Order(Codec):
 
     def encode(self, value: Tensor) -> Tensor:
         """See `Codec.encode`."""
-        position = self.permutation(value).argsort(dim=-1)  # position[b, i]: when step i comes
+        tables = self._tables(value.device)
+        if tables:
+            return tables.codes[self._row(value)]
+        return self.precedences(self.position(value))
+
+    def precedences(self, position: Tensor) -> Tensor:
+        """Places `(B, count)`, see `position`, to columns `(B, width)` float64."""
         first, second = self._ends(position)
         return (second - first).sign().double()
 
@@ -354,18 +387,26 @@ class Order(Codec):
 
         A code need not place every pair: of the orders that it leaves open, this is the first.
         """
+        whole = code.detach().double().round().clamp(-1, 1)
+        tables = self._tables(code.device)
+        if tables is None:
+            return self.first_order(whole)
+        # what is no number says nothing of the order
+        return tables.indices[(whole.nan_to_num(0.0) @ tables.powers).long() + tables.middle]
+
+    def first_order(self, whole: Tensor) -> Tensor:
+        """The indices `(B,)` float64 that columns `(B, width)` of -1, 0 and 1 decode to."""
         import torch
 
         from augspec.kernels.orders import linear_extension
 
-        whole = code.detach().double().round().clamp(-1, 1)
-        none = torch.zeros_like(whole[:, 0] if self.pairs else code.sum(dim=-1), dtype=torch.bool)
+        none = torch.zeros_like(whole[:, 0] if self.pairs else whole.sum(dim=-1), dtype=torch.bool)
         table = [[none] * self.count for _ in range(self.count)]
         for column, (i, j) in enumerate(self.pairs):
             table[i][j], table[j][i] = whole[:, column] > 0, whole[:, column] < 0
         before = torch.stack([torch.stack(row, dim=-1) for row in table], dim=-2)
         known = before.any(dim=-1) | before.any(dim=-2)
-        index = torch.arange(self.count, device=code.device)
+        index = torch.arange(self.count, device=whole.device)
         return self.index(linear_extension(before, torch.where(known, index, index + self.count)))
 
     def nearest(self, code: Tensor) -> Tensor:
@@ -391,6 +432,19 @@ class Order(Codec):
 
         first, second = self._ends(acting)
         return torch.where(first & second, code, 0.0)
+
+    def encode_seen(self, value: Tensor, acting: Tensor) -> Tensor:
+        """The code with 0 for each pair of which a step is neutral: `unseen` of `encode`.
+
+        Args:
+            value: indices `(B,)`.
+            acting: `(B, count)` bool, which steps change anything.
+        """
+        tables = self._tables(value.device)
+        if tables is None:
+            return self.unseen(self.encode(value), acting)
+        row = self._row(value) * 2**self.count + (acting.double() @ tables.bits).long()
+        return tables.seen[row]
 
     def seen(self, code: Tensor, pairs: Tensor) -> Tensor:
         """The code with 0 for each pair whose order no image can show.

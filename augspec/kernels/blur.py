@@ -23,17 +23,17 @@ def gaussian_blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
     """
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"blur kernel is {kernel} pixels; allowed: odd numbers from 1")
-    check_reach(x, kernel)
+    check_reach((x.shape[-2], x.shape[-1]), kernel)
     return on_rows(sigma > 0.0, lambda rows, s: _blur(rows, s, kernel), x, sigma)
 
 
-def check_reach(x: Tensor, kernel: int) -> None:
-    """Refuse a kernel that reaches past the mirrored edges of `(B, C, H, W)`.
+def check_reach(size: tuple[int, int], kernel: int) -> None:
+    """Refuse a kernel that reaches past the mirrored edges of images of this height and width.
 
     Raises:
         ValueError: the kernel is too large for reflect padding of this image.
     """
-    side = min(x.shape[-2:])
+    side = min(size)
     if kernel // 2 >= side:
         raise ValueError(
             f"blur kernel is {kernel} pixels, too large for reflect padding of an image whose "

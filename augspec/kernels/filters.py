@@ -15,7 +15,7 @@ def box_blur(x: Tensor, kernel: int) -> Tensor:
     Raises:
         ValueError: the kernel reaches past the mirrored edge.
     """
-    check_reach(x, kernel)
+    check_reach((x.shape[-2], x.shape[-1]), kernel)
     with torch.autocast(x.device.type, enabled=False):
         return filters.box_blur(x, kernel, border_type="reflect")
 
@@ -28,7 +28,7 @@ def median_blur(x: Tensor, kernel: int) -> Tensor:
     Raises:
         ValueError: the kernel reaches past the mirrored edge.
     """
-    check_reach(x, kernel)
+    check_reach((x.shape[-2], x.shape[-1]), kernel)
     with torch.autocast(x.device.type, enabled=False):
         return filters.median_blur(x, kernel, border_type="reflect")
 
@@ -45,7 +45,7 @@ def motion_blur(x: Tensor, angle: Tensor, direction: Tensor, kernel: int) -> Ten
     Raises:
         ValueError: the kernel reaches past the mirrored edge.
     """
-    check_reach(x, kernel)
+    check_reach((x.shape[-2], x.shape[-1]), kernel)
     weights = motion_kernel(angle, direction, kernel).to(x.dtype)
     with torch.autocast(x.device.type, enabled=False):
         return filters.filter2d(x, weights, border_type="reflect")

@@ -1,13 +1,19 @@
-"""Counter-based uniforms: Philox4x32-10 in int64 tensors, bit-equal on every device.
+"""Counter-based uniforms: Philox4x32-10, bit-equal on every device.
+
+On a CPU, machine code; elsewhere, and under a tracer, int64 tensors.
 
 A draw is a pure function of (seed, epoch) and (sample id, view, slot, block), so what one sample
 gets depends on no other sample, worker, rank or earlier call (Salmon et al., "Parallel random
 numbers: as easy as 1, 2, 3", SC 2011).
 """
 
-from collections.abc import Sequence
-from functools import lru_cache
+from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property, lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +25,8 @@ _MASK = WORD - 1
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)  # key increments: golden ratio and sqrt(3) - 1
 
-Stream = tuple[int, int, int]
+Stream: TypeAlias = tuple[int, int, int]
+"""View, slot and how many uniforms: two words of the counter, and a count."""
 
 
 def philox4x32(counter: Tensor, key: Tensor, *, rounds: int = 10) -> Tensor:
@@ -71,21 +78,110 @@ def uniforms(ids: Tensor, *, seed: int, epoch: int, streams: Sequence[Stream]) -
     Raises:
         ValueError: a word or a count is out of range.
     """
-    _check_word("seed", seed)
-    _check_word("epoch", epoch)
-    table = _tabulate(tuple(streams), ids.device)
-    view, slot, block = table.unbind(0)
-    low = (ids & _MASK).unsqueeze(1).expand(-1, table.shape[1])
-    high = ((ids >> 32) << 8).unsqueeze(1) | block
-    words = philox_rounds(low, view.expand_as(low), slot.expand_as(low), high, seed, epoch, 10)
-    # x + 0.5 and the power of two are exact in float64: equal words give equal floats everywhere.
-    values = (torch.stack(words, dim=-1).double() + 0.5) * (1.0 / WORD)
-    pieces = values.flatten(1).split([BLOCK_WORDS * _blocks(n) for _, _, n in streams], dim=1)
-    return [piece[:, :n] for piece, (_, _, n) in zip(pieces, streams, strict=True)]
+    return tabulated(tuple((stream,) for stream in streams)).uniforms(ids, seed, epoch)
 
 
-def _blocks(n: int) -> int:
-    return -(-n // BLOCK_WORDS)
+def tabulated(stacks: tuple[tuple[Stream, ...], ...]) -> StreamTable:
+    """The table of these streams; it is kept for the next call, but for a tracer's."""
+    return StreamTable(stacks) if torch.compiler.is_compiling() else _kept(stacks)
+
+
+class StreamTable:
+    """Where the uniforms of some streams stand in the counter, looked up once.
+
+    Args:
+        stacks: the streams, those of one count that are wanted one below the other in one tensor.
+
+    Raises:
+        ValueError: a word or a count is out of range, or the counts of a stack differ.
+    """
+
+    def __init__(self, stacks: Sequence[Sequence[Stream]]) -> None:
+        self.shapes: list[tuple[int, int]] = []
+        words: list[tuple[int, int, int]] = []
+        places: list[list[int]] = []  # the row of the result that each word of a block goes to
+        total = 0
+        for stack in stacks:
+            count = stack[0][2]
+            for view, slot, n in stack:
+                _check_stream(view, slot, n, count)
+            for block in range(-(-count // BLOCK_WORDS)):
+                for member, (view, slot, _) in enumerate(stack):
+                    words.append((view, slot, block))
+                    ks = range(block * BLOCK_WORDS, (block + 1) * BLOCK_WORDS)
+                    rows = [total + k * len(stack) + member if k < count else -1 for k in ks]
+                    places.append(rows)
+            self.shapes.append((len(stack), count))
+            total += count * len(stack)
+        self._words, self._places, self._total = words, places, total
+        self._on: dict[torch.device, tuple[Tensor, Tensor]] = {}
+
+    def uniforms(self, ids: Tensor, seed: int, epoch: int) -> list[Tensor]:
+        """Draws for every sample, see the function `uniforms`.
+
+        Args:
+            ids: `(B,)` integers.
+            seed: 32-bit word.
+            epoch: 32-bit word.
+
+        Returns:
+            For each stack of S streams of n uniforms, `(S B, n)` float64: the samples of its first
+            stream, then those of the second, and so on. Each column lies in one piece.
+
+        Raises:
+            ValueError: the seed or the epoch is out of range.
+        """
+        _check_word("seed", seed)
+        _check_word("epoch", epoch)
+        ids = ids.long()
+        if ids.device.type == "cpu" and not torch.compiler.is_compiling():
+            drawn = torch.empty(self._total, len(ids), dtype=torch.float64)
+            fill = _compiled()
+            fill(ids.contiguous().numpy(), seed, epoch, *self._arrays, drawn.numpy())
+        else:
+            drawn = self._by_tensors(ids, seed, epoch)
+        pieces = drawn.split([members * count for members, count in self.shapes])
+        return [
+            piece.view(count, members * len(ids)).t()
+            for piece, (members, count) in zip(pieces, self.shapes, strict=True)
+        ]
+
+    def _by_tensors(self, ids: Tensor, seed: int, epoch: int) -> Tensor:
+        """The uniforms, one `(B,)` row for each: on any device, and under a tracer."""
+        words, rows = self._tensors(ids.device)
+        view, slot, block = words.unbind(-1)
+        low = (ids & _MASK).expand(len(words), -1)
+        high = ((ids >> 32) << 8) | block
+        drawn = philox_rounds(low, view.expand_as(low), slot.expand_as(low), high, seed, epoch, 10)
+        # x + 0.5 and the power of two are exact in float64: equal words give equal floats
+        chosen = torch.stack(drawn, dim=1).flatten(0, 1)[rows]
+        return (chosen.double() + 0.5) * (1.0 / WORD)
+
+    def _tensors(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """The words `(T, 1, 3)`, and which of the `(4 T,)` drawn words are wanted, in order.
+
+        Copying them to a GPU makes the host wait: that is done once, not for every batch.
+        """
+        if device in self._on:
+            return self._on[device]
+        rows = [0] * self._total
+        for word, row in enumerate(row for block in self._places for row in block):
+            if row >= 0:
+                rows[row] = word
+        words = torch.tensor(self._words, dtype=torch.int64, device=device).reshape(-1, 1, 3)
+        order = torch.tensor(rows, dtype=torch.int64, device=device)
+        if not torch.compiler.is_compiling():  # a tracer's tensors must not be kept
+            self._on[device] = words, order
+        return words, order
+
+    @cached_property
+    def _arrays(self) -> tuple[Any, Any]:
+        """The words `(T, 3)` and the rows `(T, 4)` for `_fill`."""
+        words = np.array(self._words, dtype=np.int64).reshape(-1, 3)
+        return words, np.array(self._places, dtype=np.int64).reshape(-1, BLOCK_WORDS)
+
+
+_kept = lru_cache(maxsize=64)(StreamTable)
 
 
 def _check_word(name: str, value: int) -> None:
@@ -93,24 +189,63 @@ def _check_word(name: str, value: int) -> None:
         raise ValueError(f"{name} is {value}; allowed: 0 to {_MASK} (a 32-bit word)")
 
 
-def _tabulate(streams: tuple[Stream, ...], device: torch.device) -> Tensor:
-    """Return the words (view, slot, block) of every block, `(3, blocks)`."""
-    # A cached tensor must not be one of the tracer's fake tensors, and the tracer folds constants.
-    return _table(streams, device) if torch.compiler.is_compiling() else _cached(streams, device)
+def _check_stream(view: int, slot: int, n: int, count: int) -> None:
+    _check_word("view", view)
+    _check_word("slot", slot)
+    if not 0 <= n <= MAX_UNIFORMS:
+        raise ValueError(
+            f"stream (view {view}, slot {slot}) asks for {n} uniforms; allowed: 0 to {MAX_UNIFORMS}"
+        )
+    if n != count:
+        raise ValueError(f"streams of one stack ask for {count} and {n} uniforms; allowed: equal")
 
 
-def _table(streams: tuple[Stream, ...], device: torch.device) -> Tensor:
-    for view, slot, n in streams:
-        _check_word("view", view)
-        _check_word("slot", slot)
-        if not 0 <= n <= MAX_UNIFORMS:
-            raise ValueError(
-                f"stream (view {view}, slot {slot}) asks for {n} uniforms; "
-                f"allowed: 0 to {MAX_UNIFORMS}"
-            )
-    rows = [(view, slot, block) for view, slot, n in streams for block in range(_blocks(n))]
-    return torch.tensor(rows, dtype=torch.int64, device=device).reshape(-1, 3).T
+@cache
+def _compiled() -> Callable[..., None]:
+    """`_fill` as machine code; numba is only imported where something is drawn."""
+    import numba
+
+    compiled: Callable[..., None]
+    try:
+        compiled = numba.njit(nogil=True, cache=True)(_fill)
+    except RuntimeError:  # there is no folder that it could be kept in
+        compiled = numba.njit(nogil=True)(_fill)
+    return compiled
 
 
-# Copying the table to a GPU makes the host wait: do it once per plan and device, not per batch.
-_cached = lru_cache(maxsize=64)(_table)
+def _fill(
+    ids: Any, seed: Any, epoch: Any, words: Any, places: Any, drawn: Any
+) -> None:  # pragma: no cover
+    """Writes the uniforms of all blocks; it is `philox_rounds`, on unsigned 64-bit numbers.
+
+    Args:
+        ids: `(B,)` int64.
+        seed: 32-bit word.
+        epoch: 32-bit word.
+        words: `(T, 3)` int64: view, slot and block.
+        places: `(T, 4)` int64: the row for each word that is drawn, or -1.
+        drawn: `(R, B)` float64, to be written.
+    """
+    mask, shift = np.uint64(_MASK), np.uint64(32)
+    m0, m1 = np.uint64(_MULTIPLIERS[0]), np.uint64(_MULTIPLIERS[1])
+    w0, w1 = np.uint64(_WEYL[0]), np.uint64(_WEYL[1])
+    for t in range(len(words)):
+        view, slot, block = np.uint64(words[t, 0]), np.uint64(words[t, 1]), np.uint64(words[t, 2])
+        a, b, c, d = places[t, 0], places[t, 1], places[t, 2], places[t, 3]
+        for i in range(len(ids)):
+            c0, c1, c2 = np.uint64(ids[i]) & mask, view, slot
+            c3 = np.uint64((ids[i] >> 32) << 8) | block
+            k0, k1 = np.uint64(seed), np.uint64(epoch)
+            for _ in range(10):
+                product0, product1 = c0 * m0, c2 * m1
+                c0, c1 = (product1 >> shift) ^ c1 ^ k0, product1 & mask
+                c2, c3 = (product0 >> shift) ^ c3 ^ k1, product0 & mask
+                k0, k1 = (k0 + w0) & mask, (k1 + w1) & mask
+            if a >= 0:
+                drawn[a, i] = (np.float64(c0) + 0.5) * (1.0 / WORD)
+            if b >= 0:
+                drawn[b, i] = (np.float64(c1) + 0.5) * (1.0 / WORD)
+            if c >= 0:
+                drawn[c, i] = (np.float64(c2) + 0.5) * (1.0 / WORD)
+            if d >= 0:
+                drawn[d, i] = (np.float64(c3) + 0.5) * (1.0 / WORD)

@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from augspec.kernels.quadrature import Quadrature
@@ -266,11 +268,9 @@ class Choice(Value):
         """See `Value.sample`."""
         import torch
 
-        options = torch.tensor(self.choice, dtype=torch.float64, device=u.device)
-        weights = torch.tensor(self.weights, dtype=torch.float64, device=u.device)
-        steps = (weights / weights.sum()).cumsum(0)
-        # without the last step: rounding may leave it a hair below 1, and below u
-        return options[torch.searchsorted(steps[:-1], u.contiguous(), right=True)]
+        tables = _choice_tables if torch.compiler.is_compiling() else _kept_choice_tables
+        options, steps = tables(self, u.device)
+        return options[torch.searchsorted(steps, u.contiguous(), right=True)]
 
     def rule(self, count: int = POINTS) -> Quadrature | None:
         """See `Value.rule`."""
@@ -287,3 +287,17 @@ class Choice(Value):
         if len(set(self.weights)) == 1:
             return {"choice": list(self.choice)}
         return {"choice": list(self.choice), "weights": list(self.weights)}
+
+
+def _choice_tables(value: Choice, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The numbers of a choice, and the probabilities up to each but the last."""
+    import torch
+
+    options = torch.tensor(value.choice, dtype=torch.float64, device=device)
+    weights = torch.tensor(value.weights, dtype=torch.float64, device=device)
+    # without the last step: rounding may leave it a hair below 1, and below u
+    return options, (weights / weights.sum()).cumsum(0)[:-1]
+
+
+# copying them to a GPU makes the host wait; a tracer's tensors must not be kept
+_kept_choice_tables = lru_cache(maxsize=256)(_choice_tables)

@@ -23,8 +23,9 @@ from augspec.ops.affinity import (
     turn_range,
     turns,
 )
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.geometry import WarpOp
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

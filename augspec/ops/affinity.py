@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 from augspec.language.document import fault
 from augspec.language.values import Value
 from augspec.language.within import Within
-from augspec.ops.contract import Size, gated_range
+from augspec.ops.contract import Size
 from augspec.ops.geometry import affine_matrix
+from augspec.ops.parameter import gated_range
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from augspec.kernels.opcodes import Opcode
 from augspec.language.values import Uniform
-from augspec.ops.contract import Op, Parameters, Rule
+from augspec.ops.contract import Op, Parameters, Rule, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
 from augspec.ops.tonal import Factor, FactorOp
 
 if TYPE_CHECKING:
@@ -36,6 +38,15 @@ class Brightness(FactorOp):
         if not isinstance(other, Brightness):
             return False
         return lambda own, its: (own["factor"] >= 1) & (its["factor"] >= 1)
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.BRIGHTNESS, self.active(params), params["factor"])
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.ops.contract import Parameters, Size
 from augspec.ops.geometry import Side, SizedOp, pair, scale_and_shift
+from augspec.ops.lowering import Fusable, Resample
+from augspec.ops.sizes import Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +27,27 @@ class CenterCrop(SizedOp):
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"size": 16}, {"size": [30, 10]})
     not_invertible: ClassVar[str | None] = "the margin is gone"
 
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "window"
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """See `Op.resample`."""
+        if isinstance(size, tuple):
+            top, left = (_start(n, m) for n, m in zip(size, pair(self.size), strict=True))
+            return Resample(corner=(top, left))
+        starts = [
+            [_start(n, m) for n, m in zip(own, pair(self.size), strict=True)]
+            for own in size.tolist()
+        ]
+        tops, lefts = size.new_tensor(starts).reshape(-1, 2).unbind(-1)
+        return Resample(corner=(tops, lefts))
+
+    def stays_inside(self, size: Size | None) -> bool:
+        """See `Op.stays_inside`."""
+        return size is not None and all(n >= m for n, m in zip(size, pair(self.size), strict=True))
+
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""
         from augspec.kernels.resample import center_crop
@@ -40,9 +63,14 @@ class CenterCrop(SizedOp):
         return scale_and_shift(one * sx, one * tx, one * sy, one * ty)
 
 
+def _start(side: int, cut: int) -> int:
+    """The first pixel that is cut out, with torchvision's rounding."""
+    return round((side - cut) / 2.0) if cut <= side else -((cut - side) // 2)
+
+
 def _axis(side: int, cut: int) -> tuple[float, float]:
     """Scale and shift along one axis, torchvision's rounding of the margin included."""
-    start = round((side - cut) / 2.0) if cut <= side else -((cut - side) // 2)
+    start = _start(side, cut)
     # edges: source -1..1 is pixel 0..side; target -1..1 is pixel start..start + cut
     scale = side / cut
     return scale, (side - 2 * start) / cut - 1

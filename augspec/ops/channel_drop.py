@@ -9,8 +9,9 @@ from pydantic import Field
 from augspec.encoding.codecs import Category, Order
 from augspec.language.values import Linspace
 from augspec.ops.channel_shuffle import ChannelShuffle
-from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.contract import Op, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect, Keeps
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

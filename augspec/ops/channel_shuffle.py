@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Category, Order
 from augspec.language.values import Linspace
-from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.contract import Op, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
 from augspec.ops.hue import Hue
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,16 +11,19 @@ from pydantic import field_validator
 
 from augspec.encoding.codecs import Angle, Codec, Linear, Order
 from augspec.encoding.moments import Moments, unknown
+from augspec.kernels.opcodes import Opcode
 from augspec.language.document import fault
 from augspec.language.values import Constant, Linspace, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size, gated_range
+from augspec.ops.contract import Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps
+from augspec.ops.parameter import NOT_NEGATIVE, Parameter, gated_range
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-STEPS = ("brightness", "contrast", "saturation", "hue")
+STEPS = ("brightness", "contrast", "saturation", "hue")  # in the order of their opcodes
 IDENTITIES = (1.0, 1.0, 1.0, 0.0)
 Step = Literal["brightness", "contrast", "saturation", "hue"]
 Factor = Annotated[Value, Within(0.0, spread_around=1.0)]
@@ -148,7 +151,10 @@ class ColorJitter(RandomOp):
         import torch
 
         brightness, contrast, saturation, hue = (params[name] for name in STEPS)
-        position = Order().permutation(params["order"]).argsort(dim=-1)
+        asked = hue.device.type == "cpu" and not torch.compiler.is_compiling()
+        if asked and not bool((brightness * contrast * saturation == 0).any()):
+            return {**params, "hue": hue - hue.detach().round()}
+        position = Order().position(params["order"])
         black = brightness == 0
         gray_first = (contrast == 0) & (position[:, 1] < position[:, 2])
         saturation = torch.where(black | gray_first, 1.0, saturation)
@@ -166,9 +172,10 @@ class ColorJitter(RandomOp):
         """See `Op.encode_canonical`; a precedence is 0 where either of its steps is neutral."""
         import torch
 
-        code = super().encode_canonical(params)
-        factors, precedences = code[:, :-6], code[:, -6:]
-        return torch.cat([factors, Order().unseen(precedences, self._acting(params))], dim=-1)
+        *factors, order = self.parameters()
+        columns = [p.codec.encode(params[p.name]) for p in factors]
+        columns.append(Order().encode_seen(params[order.name], self._acting(params)))
+        return torch.cat(columns, dim=-1)
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`; an order by itself changes nothing."""
@@ -181,6 +188,22 @@ class ColorJitter(RandomOp):
         return torch.stack(
             [params[name] != i for name, i in zip(STEPS, IDENTITIES, strict=True)], dim=-1
         )
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`: the four, in each sample's own order."""
+        import torch
+
+        order = Order().permutation(params["order"])
+        values = torch.stack([params[name] for name in STEPS], dim=-1)
+        acts = torch.cat([values[:, :3] != 1.0, values[:, 3:].frac() != 0.0], dim=1)
+        opcodes = torch.where(acts.gather(1, order), order + int(Opcode.BRIGHTNESS), 0)
+        own = values.gather(1, order).float()
+        return Steps(opcodes.int(), torch.stack([own, torch.zeros_like(own)], dim=-1))
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -19,17 +19,10 @@ from augspec.encoding.moments import Moments, together, unknown
 from augspec.language.codes import Code
 from augspec.language.document import Fault, fault
 from augspec.ops.commute import Clashes
-from augspec.ops.contract import (
-    Incoming,
-    Move,
-    Op,
-    Parameter,
-    Parameters,
-    Size,
-    identified,
-    list_faults,
-)
+from augspec.ops.contract import Incoming, Move, Op, Parameters, Size, identified, list_faults
+from augspec.ops.parameter import Parameter
 from augspec.ops.sharing import Share, Stream, resolved
+from augspec.ops.sizes import Sizes, leaving
 from augspec.ops.twins import Groups, key, listed, ranks, twins
 
 if TYPE_CHECKING:
@@ -180,22 +173,12 @@ class Combinator(Op):
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Its own, then those of its ops; where an op can be left out, the identity can occur."""
-        if size not in self._parameters:
-            self._parameters[size] = tuple(self._list_parameters(size))
-        return self._parameters[size]
-
-    @cached_property
-    def _parameters(self) -> dict[Size | None, tuple[Parameter, ...]]:
-        """What `parameters` gave: every draw asks several times, at every level."""
-        return {}
-
-    def _list_parameters(self, size: Size | None) -> list[Parameter]:
         found = list(self.own_parameters())
         for (name, op), at in zip(self.children, self._inside(Incoming(size)), strict=False):
             for parameter in op.parameters(at.size):
                 own = replace(parameter, name=f"{name}.{parameter.name}")
                 found.append(_with_identity(own) if self.gates else own)
-        return found
+        return tuple(found)
 
     def motions(self) -> dict[str, Motion]:
         """See `Op.motions`: its own parameters by their codecs, those of its ops as the ops say."""
@@ -213,7 +196,7 @@ class Combinator(Op):
         inner = (s.inside(name, share) for name, op in self.children for s in op.streams())
         return (*own, *inner)
 
-    def draw(self, uniforms: Sequence[Tensor], size: Size) -> dict[str, Tensor]:
+    def draw(self, uniforms: Sequence[Tensor], size: Sizes) -> dict[str, Tensor]:
         """See `Op.draw`."""
         if not uniforms:
             return {}
@@ -228,15 +211,21 @@ class Combinator(Op):
             if acts is not None:
                 drawn = op.gated(drawn, acts[index])
             params |= {f"{name}.{key}": value for key, value in drawn.items()}
-            size = op.output_size(size)
+            size = leaving(op, size)
         return params
 
     def parts(self, params: Parameters) -> Iterator[tuple[str, Op, dict[str, Tensor]]]:
         """Each op with its id and its own part of the parameters."""
-        for name, op in self.children:
-            prefix = f"{name}."
-            own = {k.removeprefix(prefix): v for k, v in params.items() if k.startswith(prefix)}
-            yield name, op, own
+        for name, op, keys in self._keys:
+            yield name, op, {key: params[full] for key, full in keys if full in params}
+
+    @cached_property
+    def _keys(self) -> list[tuple[str, Op, list[tuple[str, str]]]]:
+        """Each op with its id, and the names of its parameters: its own for them, and the full."""
+        return [
+            (name, op, [(p.name, f"{name}.{p.name}") for p in op.parameters()])
+            for name, op in self.children
+        ]
 
     def in_turn(self, params: Parameters) -> list[tuple[str, Op, dict[str, Tensor]]]:
         """Its `parts` in the order in which they act, for parameters of one sample."""

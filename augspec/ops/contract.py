@@ -23,25 +23,26 @@ An op file imports torch inside its methods only: loading a spec must stay quick
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from augspec.encoding.codecs import Codec, Linear, Motion, Order, Uncoded
+from augspec.encoding.codecs import Codec, Motion, Order, Uncoded
 from augspec.encoding.moments import Moments, drawn, together
 from augspec.language.codes import Code
-from augspec.language.document import DocumentModel, Fault
+from augspec.language.document import Fault
 from augspec.ops.effect import Effect, Keeps
+from augspec.ops.kept import Keeping
+from augspec.ops.lowering import Fusable, Resample, Steps
+from augspec.ops.parameter import Parameter
 from augspec.ops.sharing import Share, Sharing, Stream, resolved
+from augspec.ops.sizes import Sizes, size_by_size
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from augspec.kernels.quadrature import Quadrature
-    from augspec.language.values import Value
 
 Size: TypeAlias = tuple[int, int]
 """Height and width of an image in pixels."""
@@ -61,56 +62,6 @@ class NotInvertibleError(ValueError):
     """The op loses what its inverse would need."""
 
 
-NOT_NEGATIVE = (0.0, math.inf)
-"""`Parameter.possible` of a factor, a spread, a length."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of an op.
-
-    Attributes:
-        name: its name, unique within the op.
-        unit: its unit, in words.
-        identity: the value at which it changes nothing.
-        low: the smallest value that an ungated draw can give; None if the image's size decides.
-        high: the largest one.
-        codec: how it is encoded.
-        differentiable: whether a gradient reaches it from the view.
-        value: what an ungated draw is drawn from, where that is one value of the op's fields and
-            independent of its other parameters; None where it is not. Moments come from it.
-        convert: maps draws of `value` to the parameter, such as degrees to turns; None where they
-            are the parameter.
-        possible: the bounds outside which the parameter means nothing, whatever a spec says: a
-            negative factor, say. `low` and `high` lie inside.
-    """
-
-    name: str
-    unit: str
-    identity: float
-    low: float | None
-    high: float | None
-    codec: Codec = field(default_factory=Linear)
-    differentiable: bool = True
-    value: Value | None = field(default=None, compare=False)
-    convert: Callable[[Tensor], Tensor] | None = field(default=None, compare=False)
-    possible: tuple[float, float] = (-math.inf, math.inf)
-
-    def rules(self) -> list[Quadrature | None]:
-        """Points and weights of an ungated draw's distribution, coarse and fine."""
-        rules = [self.value.rule(count) if self.value else None for count in (32, 64)]
-        if self.convert is None:
-            return rules
-        return [rule and (self.convert(rule[0]), rule[1]) for rule in rules]
-
-    @property
-    def acts(self) -> bool:
-        """Whether a draw can differ from the identity, and so change an image by itself."""
-        if isinstance(self.codec, Order | Uncoded):
-            return False
-        return (self.low, self.high) != (self.identity, self.identity)
-
-
 @dataclass(frozen=True)
 class Incoming:
     """What is known before any data of the images that reach an op.
@@ -124,7 +75,7 @@ class Incoming:
     channels: int = 3
 
 
-class Op(DocumentModel):
+class Op(Keeping):
     """One augmentation: subclasses add a tag (`op: Literal[...]`), fields, and what is below."""
 
     id: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$")
@@ -133,6 +84,8 @@ class Op(DocumentModel):
     share: Sharing | None = None
     """Who shares this op's draw: `views` (all that have such an op of this id), `pairs` of samples,
     or `{views: ..., samples: n}`. Without it, every sample of every view has a draw of its own."""
+
+    kept: ClassVar[tuple[str, ...]] = ("parameters", "streams")
 
     group: ClassVar[str] = "colour"
     """Under which heading lists of ops show it."""
@@ -143,6 +96,10 @@ class Op(DocumentModel):
 
     draws: ClassVar[int] = 0
     """How many uniforms one draw needs, the gate not counted."""
+
+    one_size: ClassVar[bool] = False
+    """Whether `sample` can only draw for images of one size: where they differ, it is called for
+    each size. Otherwise it takes `Sizes`, or does not look at the size."""
 
     keeps_size: ClassVar[bool] = True
     """Whether the image comes out in the size in which it went in, whatever that is."""
@@ -251,6 +208,28 @@ class Op(DocumentModel):
         raise NotImplementedError
 
     @property
+    def fused(self) -> Fusable | None:
+        """What it is to the fused kernels; None where they cannot do what it does."""
+        return None
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """What a filter or window does to each sample; its result has `output_size`.
+
+        Args:
+            params: one draw.
+            size: the size of the images that reach the op, or that of each.
+        """
+        raise NotImplementedError
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """What a step of a chain, or several, does to each sample, of images of `size`."""
+        raise NotImplementedError
+
+    def stays_inside(self, size: Size | None) -> bool:
+        """Whether a window never shows anything around images of this size, None if unknown."""
+        return False
+
+    @property
     def bends(self) -> bool:
         """Whether it moves pixels as no projective map does."""
         return self.group == "geometry" and not self.geometric
@@ -320,17 +299,24 @@ class Op(DocumentModel):
             return ()
         return (Stream("", 1 + self.draws, resolved(self.share) or Share()),)
 
-    def draw(self, uniforms: Sequence[Tensor], size: Size) -> dict[str, Tensor]:
+    def draw(self, uniforms: Sequence[Tensor], size: Sizes) -> dict[str, Tensor]:
         """Maps uniforms to gated parameters.
 
         Args:
             uniforms: `(B, count)` float64 in (0, 1) for each of `streams`.
-            size: the size of the images that reach the op.
+            size: the size of the images that reach the op, or that of each.
         """
         if not uniforms:
             return {}
         (u,) = uniforms
-        params = self.sample(u[:, 1:], size)
+        if self.gate <= 0:
+            return {p.name: u.new_full((len(u),), p.identity) for p in self.parameters()}
+        if self.one_size and not isinstance(size, tuple):
+            params = size_by_size(self.sample, u[:, 1:], size)
+        else:
+            params = self.sample(u[:, 1:], size)  # type: ignore[arg-type]
+        if self.gate >= 1:
+            return {p.name: params[p.name] for p in self.parameters()}
         return self.gated(params, u[:, 0] < self.gate)
 
     def gated(self, params: Parameters, on: Tensor) -> dict[str, Tensor]:
@@ -414,13 +400,6 @@ class Op(DocumentModel):
     def can_act(self) -> bool:
         """Whether any draw can change any image, the gate set aside."""
         return not self.parameters() or any(p.acts for p in self.parameters())
-
-
-def gated_range(low: float, high: float, identity: float, p: float) -> tuple[float, float]:
-    """The range of a parameter whose draws lie in [low, high] where a gate of `p` lets them act."""
-    if p == 0:
-        return identity, identity
-    return (low, high) if p == 1 else (min(low, identity), max(high, identity))
 
 
 class RandomOp(Op):

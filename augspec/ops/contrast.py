@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from augspec.kernels.opcodes import Opcode
 from augspec.language.values import Uniform
-from augspec.ops.contract import Parameters
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
 from augspec.ops.tonal import Factor, FactorOp
 
 if TYPE_CHECKING:
@@ -30,6 +32,15 @@ class Contrast(FactorOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
     effect: ClassVar[Effect] = Effect(tones="image")
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.CONTRAST, self.active(params), params["factor"])
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

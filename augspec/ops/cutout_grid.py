@@ -11,8 +11,9 @@ from augspec.encoding.codecs import Angle, Motion
 from augspec.language.document import fault
 from augspec.language.values import Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
+from augspec.ops.parameter import NOT_NEGATIVE, Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

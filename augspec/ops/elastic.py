@@ -12,9 +12,10 @@ from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import Constant, Value
 from augspec.language.within import Within
-from augspec.ops.contract import NOT_NEGATIVE, Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Incoming, Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
 from augspec.ops.geometry import resampling
+from augspec.ops.parameter import NOT_NEGATIVE, Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +51,7 @@ class Elastic(RandomOp):
         {"alpha": 10, "sigma": 1.0, "interpolation": "nearest"},
         {"alpha": {"choice": [0, 30]}, "sigma": [1.0, 3.0]},
     )
+    one_size: ClassVar[bool] = True
     draws: ClassVar[int] = 3
     not_invertible: ClassVar[str | None] = "resampling loses detail"
     not_scalable: ClassVar[str | None] = "its noise is drawn pixel by pixel"

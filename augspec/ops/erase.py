@@ -12,9 +12,10 @@ from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import LogUniform, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Incoming, Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
 from augspec.ops.geometry import inside
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,6 +51,7 @@ class Erase(RandomOp):
         {"area": 0.001, "aspect": {"choice": [0.01, 100]}},
         {"p": 0.0},
     )
+    one_size: ClassVar[bool] = True
     draws: ClassVar[int] = 2 * ATTEMPTS + 2
     limits: ClassVar[str | None] = "the box must lie in the image"
     not_invertible: ClassVar[str | None] = "what was erased is gone"

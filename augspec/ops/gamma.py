@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from augspec.encoding.codecs import Log
 from augspec.language.values import LogUniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.contract import Op, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
+from augspec.ops.parameter import Parameter
 from augspec.ops.tonal import gated_range
 
 if TYPE_CHECKING:

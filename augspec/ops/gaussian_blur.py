@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from augspec.kernels.opcodes import Opcode
 from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import NOT_NEGATIVE, Incoming, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Incoming, Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
+from augspec.ops.parameter import NOT_NEGATIVE, Parameter
+from augspec.ops.sizes import Sizes, shorter_side
 from augspec.ops.windowed import odd, reach_faults
 
 if TYPE_CHECKING:
@@ -62,9 +66,9 @@ class GaussianBlur(RandomOp):
             ),
         )
 
-    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+    def sample(self, u: Tensor, size: Sizes) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        return self.canonical({"sigma": self.sigma.sample(u[:, 0]) / min(size)})
+        return self.canonical({"sigma": self.sigma.sample(u[:, 0]) / shorter_side(size, u)})
 
     def canonical(self, params: Parameters) -> dict[str, Tensor]:
         """A kernel of one pixel shows no sigma."""
@@ -73,6 +77,19 @@ class GaussianBlur(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["sigma"] != 0
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        from augspec.kernels.blur import check_reach
+
+        check_reach(size, self.kernel)
+        sigma = params["sigma"] * min(size)
+        return one_step(Opcode.GAUSSIAN_BLUR, self.active(params), sigma, self.kernel)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

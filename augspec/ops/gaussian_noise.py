@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from augspec.encoding.codecs import Uncoded
 from augspec.language.values import Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameters, RandomOp, Size
+from augspec.ops.parameter import NOT_NEGATIVE, Parameter
 from augspec.ops.tonal import gated_range
 
 if TYPE_CHECKING:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from augspec.ops.contract import Parameters
+from augspec.kernels.opcodes import Opcode
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ class Grayscale(SwitchOp):
     not_invertible: ClassVar[str | None] = "the colours are gone"
     needs_colour: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect(tones="affine")
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.GRAYSCALE, self.active(params))
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

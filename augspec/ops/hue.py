@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Angle
+from augspec.kernels.opcodes import Opcode
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
+from augspec.ops.parameter import Parameter
 from augspec.ops.tonal import gated_range
 
 if TYPE_CHECKING:
@@ -50,6 +53,15 @@ class Hue(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["shift"].frac() != 0.0
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.HUE, self.active(params), params["shift"])
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

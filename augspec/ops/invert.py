@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from augspec.ops.contract import Op, Parameters, Rule
+from augspec.kernels.opcodes import Opcode
+from augspec.ops.contract import Op, Parameters, Rule, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -19,6 +21,15 @@ class Invert(SwitchOp):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
     effect: ClassVar[Effect] = Effect(tones="affine", channelwise=True, monotone=True)
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.INVERT, self.active(params))
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

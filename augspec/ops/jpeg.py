@@ -9,8 +9,9 @@ from pydantic import field_validator
 from augspec.language.document import fault
 from augspec.language.values import Choice, Constant, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.effect import Effect
+from augspec.ops.parameter import Parameter
 from augspec.ops.switch import SwitchOp, rounded, sample_whole, whole
 
 if TYPE_CHECKING:

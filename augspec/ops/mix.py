@@ -10,7 +10,8 @@ from augspec.encoding.codecs import Motion
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.combinator import Combinator, Odds
-from augspec.ops.contract import Move, Op, Parameter, Parameters, Size
+from augspec.ops.contract import Move, Op, Parameters, Size
+from augspec.ops.parameter import Parameter
 from augspec.ops.twins import look_up, unmoved
 
 if TYPE_CHECKING:

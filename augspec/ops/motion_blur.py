@@ -10,8 +10,9 @@ from augspec.encoding.codecs import Angle
 from augspec.language.values import Uniform, Value
 from augspec.language.within import Within
 from augspec.ops.affinity import turns
-from augspec.ops.contract import Op, Parameter, Parameters, Rule, Size
+from augspec.ops.contract import Op, Parameters, Rule, Size
 from augspec.ops.effect import Effect
+from augspec.ops.parameter import Parameter
 from augspec.ops.switch import FlipOp
 from augspec.ops.windowed import WindowOp
 

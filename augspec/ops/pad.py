@@ -10,6 +10,8 @@ from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.ops.contract import Incoming, Parameters, Size
 from augspec.ops.geometry import GeometricOp, scale_and_shift
+from augspec.ops.lowering import Fusable, Resample
+from augspec.ops.sizes import Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +49,20 @@ class Pad(GeometricOp):
     def output_size(self, size: Size) -> Size:
         """See `Op.output_size`."""
         return padded_size(size, margins(self.padding))
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`: what the fused kernels show around an image is black."""
+        return "window" if self.mode == "constant" and self.fill == 0 else None
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """See `Op.resample`."""
+        left, top, _, _ = margins(self.padding)
+        return Resample(corner=(-top, -left))
+
+    def stays_inside(self, size: Size | None) -> bool:
+        """See `Op.stays_inside`."""
+        return not any(margins(self.padding))
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from augspec.encoding.codecs import Linear
 from augspec.language.values import Uniform
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.geometry import WarpOp
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Log
-from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.kernels.opcodes import Opcode
+from augspec.ops.contract import Op, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +81,15 @@ class Planckian(RandomOp):
             return (own["red"] >= 1) & (own["blue"] >= 1) & (its["red"] >= 1) & (its["blue"] >= 1)
 
         return grow
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.GAIN, self.active(params), params["red"], params["blue"])
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

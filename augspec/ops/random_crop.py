@@ -12,9 +12,12 @@ from augspec.encoding.codecs import Linear
 from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.language.values import Constant, Linspace
-from augspec.ops.contract import Incoming, Parameter, Parameters, Size
+from augspec.ops.contract import Incoming, Parameters, Size
 from augspec.ops.geometry import Side, SizedOp, pair, scale_and_shift
+from augspec.ops.lowering import Fusable, Resample
 from augspec.ops.pad import Padding, PadMode, margins, padded_size, padding_faults
+from augspec.ops.parameter import Parameter
+from augspec.ops.sizes import Sizes, sides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,29 +85,33 @@ class RandomCrop(SizedOp):
         # to the image, the smaller that is, and no image is smaller than one pixel
         return min(0.0, half - before), max(1.0, 1 + after - half)
 
-    def _places(self, axis: int, side: int) -> tuple[int, int]:
-        """The first and last row (axis 0) or column at which a box can start, before padding."""
+    def _places(self, axis: int, side: Any) -> tuple[int, Any]:
+        """The first and last row (axis 0) or column at which a box can start, before padding.
+
+        Like the methods below, this takes a number for the side of all images, or `(B,)` float64.
+        """
         left, top, right, bottom = margins(self.padding)
         before, after = ((top, bottom), (left, right))[axis]
         return -before, side + after - pair(self.size)[axis]
 
-    def _start(self, centre: Tensor, axis: int, side: int) -> Tensor:
+    def _start(self, centre: Tensor, axis: int, side: Any) -> Tensor:
         """The row or column at which the box around this centre starts, a whole number."""
         first, last = self._places(axis, side)
         # like Python's `round`, which torchvision's `CenterCrop` uses, this takes halves to the
         # even number; it undoes the rounding of float32 codes
-        return (centre * side - pair(self.size)[axis] / 2).round().clamp(first, max(first, last))
+        start = (centre * side - pair(self.size)[axis] / 2).round()
+        return start.clamp(max=last).clamp(min=first)
 
-    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+    def sample(self, u: Tensor, size: Sizes) -> dict[str, Tensor]:
         """See `Op.sample`."""
-        starts = []
+        starts, lengths = [], sides(size, u)
         for axis in range(2):
-            first, last = self._places(axis, size[axis])
+            first, last = self._places(axis, lengths[axis])
             starts.append(first + (u[:, axis] * (last - first + 1)).floor())
         if not self._stays_inside:
-            starts = self._seen(starts, size)
+            starts = self._seen(starts, lengths)
         names = enumerate(("center_y", "center_x"))
-        return {name: self._centre(starts[axis], axis, size[axis]) for axis, name in names}
+        return {name: self._centre(starts[axis], axis, lengths[axis]) for axis, name in names}
 
     @property
     def _stays_inside(self) -> bool:
@@ -114,7 +121,7 @@ class RandomCrop(SizedOp):
         narrow = max(top, bottom) < h and max(left, right) < w
         return narrow or self.mode not in ("constant", "edge")
 
-    def _seen(self, starts: Sequence[Tensor], size: Size) -> list[Tensor]:
+    def _seen(self, starts: Sequence[Tensor], size: tuple[Any, Any]) -> list[Tensor]:
         """Of the boxes that show the same of every image of this size, always the same one."""
         import torch
 
@@ -122,18 +129,18 @@ class RandomCrop(SizedOp):
         for axis, start in enumerate(starts):
             box, side = pair(self.size)[axis], size[axis]
             if self.mode == "edge":  # beyond the edge, each row is like the last one
-                found.append(start.clamp(1 - box, side - 1))
+                found.append(start.clamp(min=1 - box).clamp(max=side - 1))
                 continue
             first, last = self._places(axis, side)
             outside.append((start + box <= 0) | (start >= side))
             away = first if first + box <= 0 else last
-            found.append(torch.full_like(start, away))
+            found.append(torch.zeros_like(start) + away)
         if not outside:
             return found
         gone = outside[0] | outside[1]
         return [torch.where(gone, a, s) for a, s in zip(found, starts, strict=True)]
 
-    def _centre(self, start: Tensor, axis: int, side: int) -> Tensor:
+    def _centre(self, start: Tensor, axis: int, side: Any) -> Tensor:
         """The centre of the box that starts at this row or column."""
         import torch
 
@@ -142,10 +149,24 @@ class RandomCrop(SizedOp):
         middle = torch.full_like(centre, 0.5)
         return torch.where(start == self._start(middle, axis, side), middle, centre)
 
-    def corner(self, params: Parameters, size: Size) -> tuple[Tensor, Tensor]:
+    def corner(self, params: Parameters, size: Sizes) -> tuple[Tensor, Tensor]:
         """The first row and column of the box in the image before padding, each `(B,)` float64."""
-        top = self._start(params["center_y"], 0, size[0])
-        return top, self._start(params["center_x"], 1, size[1])
+        height, width = sides(size, params["center_y"])
+        top = self._start(params["center_y"], 0, height)
+        return top, self._start(params["center_x"], 1, width)
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`: what the fused kernels show around an image is black."""
+        return "window" if self.mode == "constant" and self.fill == 0 else None
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """See `Op.resample`."""
+        return Resample(corner=self.corner(params, size))
+
+    def stays_inside(self, size: Size | None) -> bool:
+        """See `Op.stays_inside`."""
+        return not any(margins(self.padding))
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

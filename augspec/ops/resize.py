@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from augspec.kernels.opcodes import Filter
 from augspec.ops.contract import Parameters, Size
 from augspec.ops.geometry import GeometricOp, Interpolation, Side, scale_and_shift
+from augspec.ops.lowering import Fusable, Resample
+from augspec.ops.sizes import Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +48,15 @@ class Resize(GeometricOp):
     def fixed_output_size(self) -> Size | None:
         """See `Op.fixed_output_size`."""
         return None if isinstance(self.size, int) else self.size
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "filter"
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """See `Op.resample`."""
+        return Resample(Filter[self.interpolation.upper()], self.antialias)
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

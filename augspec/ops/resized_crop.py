@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Linear, Log
+from augspec.kernels.opcodes import Filter
 from augspec.language.values import LogUniform, Uniform, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameters, RandomOp, Size
 from augspec.ops.geometry import (
     SMALLEST,
     Interpolation,
@@ -17,6 +18,9 @@ from augspec.ops.geometry import (
     pair,
     scale_and_shift,
 )
+from augspec.ops.lowering import Fusable, Resample
+from augspec.ops.parameter import Parameter
+from augspec.ops.sizes import Sizes, sides
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -90,22 +94,26 @@ class ResizedCrop(RandomOp, SizedOp):
         w = min(max(round((area * self.aspect.low) ** 0.5), 1), fallback[1])
         return h / height, w / width
 
-    def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
+    def sample(self, u: Tensor, size: Sizes) -> dict[str, Tensor]:
         """See `Op.sample`; uniforms: ten areas, ten aspect ratios, then top and left."""
         import torch
 
-        height, width = size
-        area = self.area.sample(u[:, :ATTEMPTS]) * (height * width)
+        height, width = sides(size, u)
+        each = isinstance(height, torch.Tensor)
+        most_h, most_w = (height[:, None], width[:, None]) if each else (height, width)
+        area = self.area.sample(u[:, :ATTEMPTS]) * (most_h * most_w)
         aspect = self.aspect.sample(u[:, ATTEMPTS : 2 * ATTEMPTS])
         h, w = (area / aspect).sqrt().round(), (area * aspect).sqrt().round()
-        fits = (h > 0) & (h <= height) & (w > 0) & (w <= width)
-        first = fits.int().argmax(dim=1, keepdim=True)
-        found = fits.any(dim=1)
+        fits = (h > 0) & (h <= most_h) & (w > 0) & (w <= most_w)
+        # of several that fit, `max` gives the first, as `argmax` does, but sooner
+        any_fits, first = fits.byte().max(dim=1, keepdim=True)
+        found = any_fits[:, 0] > 0
         h, w = h.gather(1, first)[:, 0], w.gather(1, first)[:, 0]
         top = (u[:, -2] * (height - h + 1)).floor()
         left = (u[:, -1] * (width - w + 1)).floor()
 
-        fallback_h, fallback_w = self._fallback(size)
+        fallback = self._fallbacks if each else self._fallback
+        fallback_h, fallback_w = fallback((height, width))
         h = torch.where(found, h, fallback_h)
         w = torch.where(found, w, fallback_w)
         top = torch.where(found, top, (height - fallback_h) // 2)
@@ -126,6 +134,16 @@ class ResizedCrop(RandomOp, SizedOp):
             return height, max(round(height * self.aspect.high), 1)
         return height, width
 
+    def _fallbacks(self, size: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """See `_fallback`, for a size of each sample, `(B,)` float64 each."""
+        import torch
+
+        height, width = size
+        tall, wide = width / height < self.aspect.low, width / height > self.aspect.high
+        low = (width / self.aspect.low).round().clamp(min=1)
+        narrow = (height * self.aspect.high).round().clamp(min=1)
+        return torch.where(tall, low, height), torch.where(wide, narrow, width)
+
     def nearest(self, params: Parameters) -> dict[str, Tensor]:
         """See `Op.nearest`: a box that is not too large is moved, and keeps its size."""
         return inside(params, SMALLEST)
@@ -138,6 +156,16 @@ class ResizedCrop(RandomOp, SizedOp):
         top, bottom = (y - h).clamp(0, height), (y + h).clamp(0, height)
         left, right = (x - w).clamp(0, width), (x + w).clamp(0, width)
         return top, bottom, left, right
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "filter"
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """See `Op.resample`."""
+        how = Filter[self.interpolation.upper()]
+        return Resample(how, self.antialias, self.edges(params, (1, 1)))
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

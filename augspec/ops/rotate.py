@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from augspec.encoding.codecs import Angle
 from augspec.language.values import Uniform
 from augspec.ops.affinity import Degrees, affinity, turn_range, turns
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.geometry import WarpOp
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

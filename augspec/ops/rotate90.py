@@ -12,9 +12,10 @@ from augspec.language.codes import Code
 from augspec.language.document import Fault, fault
 from augspec.language.values import Choice
 from augspec.ops.affinity import affinity, gated_range
-from augspec.ops.contract import Incoming, Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.contract import Incoming, Op, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
 from augspec.ops.geometry import GeometricOp, same_product
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,8 +16,9 @@ from augspec.ops.affinity import (
     tangent,
     tangent_range,
 )
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.geometry import WarpOp
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,8 @@ from augspec.encoding.codecs import Order
 from augspec.language.codes import Code
 from augspec.language.document import Fault
 from augspec.ops.combinator import Combinator
-from augspec.ops.contract import Incoming, Move, Op, Parameter, Parameters, Size
+from augspec.ops.contract import Incoming, Move, Op, Parameters, Size
+from augspec.ops.parameter import Parameter
 from augspec.ops.twins import named
 
 if TYPE_CHECKING:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Linear
+from augspec.kernels.opcodes import Opcode
 from augspec.language.codes import Code
 from augspec.language.values import Constant, Value
 from augspec.language.within import Within
-from augspec.ops.contract import Parameter, Parameters, Size
+from augspec.ops.contract import Parameters, Size
 from augspec.ops.effect import Effect
+from augspec.ops.lowering import Fusable, Steps, one_step
+from augspec.ops.parameter import Parameter
 from augspec.ops.switch import SwitchOp
 
 if TYPE_CHECKING:
@@ -64,6 +67,15 @@ class Solarize(SwitchOp):
 
         on = self.active(params)
         return {"on": params["on"], "threshold": torch.where(on, params["threshold"], 0.0)}
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "chain"
+
+    def steps(self, params: Parameters, size: Size) -> Steps:
+        """See `Op.steps`."""
+        return one_step(Opcode.SOLARIZE, self.active(params), params["threshold"])
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

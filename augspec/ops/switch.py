@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from augspec.encoding.codecs import Bit, Motion
 from augspec.language.values import Choice, Constant, Linspace, Uniform, Value
-from augspec.ops.contract import Op, Parameter, Parameters, RandomOp, Rule, Size
+from augspec.ops.contract import Op, Parameters, RandomOp, Rule, Size
 from augspec.ops.effect import Effect
 from augspec.ops.geometry import GeometricOp, scale_and_shift
+from augspec.ops.lowering import Fusable, Resample
+from augspec.ops.parameter import Parameter
+from augspec.ops.sizes import Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +80,19 @@ class FlipOp(SwitchOp, GeometricOp):
     """Along which axis of `(B, C, H, W)`, counted from the end."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
+
+    @property
+    def fused(self) -> Fusable | None:
+        """See `Op.fused`."""
+        return "window"
+
+    def resample(self, params: Parameters, size: Sizes) -> Resample:
+        """See `Op.resample`."""
+        return Resample(flip=self.axis, flipped=self.active(params))
+
+    def stays_inside(self, size: Size | None) -> bool:
+        """See `Op.stays_inside`."""
+        return True
 
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """See `Op.render`."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from augspec.language.values import Uniform
-from augspec.ops.contract import Parameter, Parameters, RandomOp, Size
+from augspec.ops.contract import Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from augspec.encoding.codecs import Linear
 from augspec.language.values import Value
 from augspec.language.within import Within
-from augspec.ops.contract import NOT_NEGATIVE, Parameter, Parameters, RandomOp, Size, gated_range
+from augspec.ops.contract import Parameters, RandomOp, Size
+from augspec.ops.parameter import NOT_NEGATIVE, Parameter, gated_range
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from augspec.language.values import Uniform, Value
 from augspec.ops.affinity import Fraction, affinity, gated_range
-from augspec.ops.contract import Op, Parameter, Parameters, Rule, Size
+from augspec.ops.contract import Op, Parameters, Rule, Size
 from augspec.ops.geometry import WarpOp
+from augspec.ops.parameter import Parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from augspec.kernels.philox import MAX_UNIFORMS, philox4x32, uniforms
+from augspec.kernels.philox import MAX_UNIFORMS, StreamTable, philox4x32, uniforms
 
 # Random123 kat_vectors, "philox4x32 10": counter, key, answer.
 KNOWN_ANSWERS = [
@@ -115,6 +115,32 @@ def test_words_out_of_range_are_refused(arguments: dict, message: str) -> None:
         uniforms(torch.arange(2), **arguments)
 
 
+@given(ids=st.lists(st.integers(0, 2**56 - 1), max_size=9), seed=WORDS, epoch=WORDS)
+def test_machine_code_draws_what_tensors_draw(ids: list[int], seed: int, epoch: int) -> None:
+    stacks = [[(0, 2**32 - 1, 23)], [(5, 1, 6), (6, 1, 6), (7, 9, 6)], [(3, 2, 0)], [(3, 3, 1)] * 2]
+    table, samples = StreamTable(stacks), torch.tensor(ids, dtype=torch.int64)
+    drawn = table.uniforms(samples, seed, epoch)
+    rows = table._by_tensors(samples, seed, epoch)
+    assert torch.equal(torch.cat([x.t().reshape(-1) for x in drawn]), rows.reshape(-1))
+
+
+def test_the_streams_of_a_stack_lie_one_below_the_other() -> None:
+    ids = torch.tensor([7, 2**40, 0])
+    stacks = [[(5, 1, 6), (6, 1, 6)], [(7, 9, 1)]]
+    for stack, drawn in zip(stacks, StreamTable(stacks).uniforms(ids, 1, 2), strict=True):
+        assert torch.equal(drawn, torch.cat(uniforms(ids, seed=1, epoch=2, streams=stack)))
+        assert drawn.t().is_contiguous()
+    with pytest.raises(ValueError, match="streams of one stack ask for 6 and 5 uniforms"):
+        StreamTable([[(5, 1, 6), (6, 1, 5)]])
+
+
+def test_ids_of_another_type_or_layout() -> None:
+    ids, streams = torch.tensor([3, 0, 99, 1, 4, 2]), [(0, 1, 5)]
+    expected = uniforms(ids[::2].contiguous(), seed=1, epoch=2, streams=streams)[0]
+    for other in (ids[::2], ids.int()[::2], ids.byte()[::2]):
+        assert torch.equal(uniforms(other, seed=1, epoch=2, streams=streams)[0], expected)
+
+
 def test_nothing_asked_for_is_nothing_drawn() -> None:
     assert uniforms(torch.arange(2), seed=0, epoch=0, streams=[]) == []
     assert uniforms(torch.arange(0), seed=0, epoch=0, streams=[(0, 0, 3)])[0].shape == (0, 3)
@@ -129,6 +155,10 @@ def test_compiles_to_the_same_draws() -> None:
         strict=True,
     ):
         assert torch.equal(mine, eager)
+    table = StreamTable([[(0, 1, 3)]])
+    torch.compile(table.uniforms, fullgraph=True, backend="aot_eager")(ids, 1, 2)
+    # nothing of the tracer's is left in it
+    assert torch.equal(table._by_tensors(ids, 1, 2).t(), table.uniforms(ids, 1, 2)[0])
 
 
 @pytest.mark.gpu
