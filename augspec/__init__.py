@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from augspec.codes.saved import ExchangeError, SavedBatch
     from augspec.codes.statistics import ColumnStatistics
     from augspec.compiler import compile, load_pipeline, make_plan
+    from augspec.compiler.backends import Backend
     from augspec.compiler.checks import CodeError, CodeFault, CodeWarning
     from augspec.compiler.geometry import geometry
     from augspec.compiler.pipeline import Pipeline, ViewBatch
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from augspec.formats.contract import Format, FormatError
     from augspec.formats.encode import encode_as, format_columns
     from augspec.formats.moments import format_moments
+    from augspec.kernels.ragged import Ragged
     from augspec.language.diagnostics import Diagnostic, Position, SpecError, meant, nearest
     from augspec.language.document import (
         DocumentModel,
@@ -62,6 +64,7 @@ _HOMES = {
     "augspec.codes.saved": ("ExchangeError", "SavedBatch"),
     "augspec.codes.statistics": ("ColumnStatistics",),
     "augspec.compiler": ("compile", "load_pipeline", "make_plan"),
+    "augspec.compiler.backends": ("Backend",),
     "augspec.compiler.checks": ("CodeError", "CodeFault", "CodeWarning"),
     "augspec.compiler.geometry": ("geometry",),
     "augspec.compiler.pipeline": ("Pipeline", "ViewBatch"),
@@ -71,6 +74,7 @@ _HOMES = {
     "augspec.formats.contract": ("Format", "FormatError"),
     "augspec.formats.encode": ("encode_as", "format_columns"),
     "augspec.formats.moments": ("format_moments",),
+    "augspec.kernels.ragged": ("Ragged",),
     "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "meant", "nearest"),
     "augspec.language.document": (
         "DocumentModel",

@@ -6,17 +6,25 @@ The code is the record of what was applied: a draw is encoded, and the views are
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from augspec.compiler.backends import Backend, Renderer
 from augspec.compiler.checks import nearest_valid, refuse_bad
-from augspec.compiler.plan import Plan, Step, ViewPlan
+from augspec.compiler.draws import draw_codes, draw_seeds
+from augspec.compiler.eager import own_params
+from augspec.compiler.output import Output
+from augspec.compiler.plan import Plan, ViewPlan, alike
 from augspec.encoding.layout import Layout
-from augspec.kernels.philox import uniforms
+from augspec.kernels.ragged import Ragged, as_batch, sizes_of
+from augspec.ops.sizes import Sizes
+
+Images: TypeAlias = Tensor | Ragged | Sequence[Tensor]
+"""A batch `(B, C, H, W)`, or images `(C, H, W)` of different sizes."""
 
 Codes: TypeAlias = Mapping[str, Tensor]
 Params: TypeAlias = Mapping[str, Mapping[str, Tensor]]
@@ -50,16 +58,37 @@ class Pipeline(nn.Module):
     Args:
         plan: what to run.
         seed: keys every draw, together with the epoch; in [0, 2**32).
+        backend: what renders: `eager`, the reference, one op after the other; `compiled`, with
+            `torch.compile` for runs of colour steps; `numba`, kernels for CPUs that give no
+            gradients; `auto`, numba where it can, and else eager. They agree to about 1e-5.
+        dtype: of the views.
+        memory_format: of the views, `torch.contiguous_format` or `torch.channels_last`.
+
+    Raises:
+        ValueError: an unknown backend, or a dtype or memory format that views cannot have.
     """
 
     mean: Tensor | None
     std: Tensor | None
 
-    def __init__(self, plan: Plan, *, seed: int = 0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        seed: int = 0,
+        backend: Backend = "auto",
+        dtype: torch.dtype = torch.float32,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         super().__init__()
         self.plan = plan
         self.seed = seed
         normalize = plan.normalize
+        self.output = Output(dtype, memory_format)
+        if normalize is not None:
+            self.output = Output(dtype, memory_format, normalize.mean, normalize.std)
+        self.renderer = Renderer(plan, backend)
+        self._groups: dict[tuple[str, ...], list[list[ViewPlan]]] = {}
         for name in ("mean", "std"):
             values = torch.tensor(getattr(normalize, name))[:, None, None] if normalize else None
             self.register_buffer(name, values, persistent=False)
@@ -70,12 +99,14 @@ class Pipeline(nn.Module):
         return {view.name: view.layout for view in self.plan.views}
 
     def forward(
-        self, images: Tensor, *, ids: Tensor, epoch: int, positions: Tensor | None = None
+        self, images: Images, *, ids: Tensor, epoch: int, positions: Tensor | None = None
     ) -> ViewBatch:
         """Draws, encodes and renders every view.
 
         Args:
-            images: `(B, C, H, W)`, uint8, or floating point in [0, 1].
+            images: `(B, C, H, W)`, uint8, or floating point in [0, 1]; or images of different
+                sizes: B of `(C, H, W)`, or `Ragged`. Boxes are then drawn in, and cut out of, each
+                image's own pixels.
             ids: `(B,)` integers that name the samples, such as their index in the data set.
             epoch: keys the draws, together with the seed; in [0, 2**32).
             positions: `(B,)` integers, where each sample stands in the epoch's order; they decide
@@ -84,85 +115,37 @@ class Pipeline(nn.Module):
         Raises:
             ValueError: the shapes, or the number of channels, are not what the spec says.
         """
-        ids = ids.to(images.device)
-        size = (images.shape[-2], images.shape[-1])
-        codes = self.draw(ids, epoch, size, positions)
-        seeds = self.seeds(ids, epoch, size, positions)
+        batch = as_batch(images)
+        ids = ids.to(batch.device)
+        codes, seeds = draw_codes(self.plan, self.seed, ids, epoch, sizes_of(batch), positions)
         params = self.decode(codes, seeds, strict=None)
-        return ViewBatch(self.apply(images, params), codes, params, seeds)
+        return ViewBatch(self.apply(batch, params), codes, params, seeds)
 
     def draw(
-        self, ids: Tensor, epoch: int, size: tuple[int, int], positions: Tensor | None = None
+        self, ids: Tensor, epoch: int, size: Sizes, positions: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Draws the codes of every view, without rendering anything.
 
         Args:
             ids: `(B,)` integers that name the samples.
             epoch: keys the draws, together with the seed.
-            size: height and width of the images.
+            size: height and width of the images, or `(B, 2)` int64 on the CPU: those of each.
             positions: `(B,)` integers, see `forward`.
 
         Returns:
             Codes `(B, E)` float32 by view name, on the device of `ids`.
         """
-        steps = [(view, step) for view in self.plan.views for step in view.steps]
-        empty = torch.zeros(len(ids), 0, dtype=torch.float64, device=ids.device)
-        parts: dict[str, list[Tensor]] = {view.name: [empty] for view in self.plan.views}
-        for view, step, drawn in self._drawn(steps, ids, epoch, size, positions):
-            parts[view.name].append(step.op.encode(drawn))
-        return {name: torch.cat(own, dim=-1).float() for name, own in parts.items()}
+        return draw_codes(self.plan, self.seed, ids, epoch, size, positions)[0]
 
     def seeds(
-        self, ids: Tensor, epoch: int, size: tuple[int, int], positions: Tensor | None = None
+        self, ids: Tensor, epoch: int, size: Sizes, positions: Tensor | None = None
     ) -> dict[str, dict[str, Tensor]]:
         """The seeds of random fields that belong to the codes that `draw` gives for the same.
 
         Returns:
             Seeds `(B,)` float64 by view and `op.seed`; empty for a view without such an op.
         """
-        steps = [(view, step) for view in self.plan.views for step in view.steps if step.seeds]
-        found: dict[str, dict[str, Tensor]] = {view.name: {} for view in self.plan.views}
-        for view, step, drawn in self._drawn(steps, ids, epoch, size, positions):
-            canonical = step.op.canonical(drawn)
-            found[view.name] |= {step.key(name): canonical[name] for name in step.seeds}
-        return found
-
-    def _drawn(
-        self,
-        steps: list[tuple[ViewPlan, Step]],
-        ids: Tensor,
-        epoch: int,
-        size: tuple[int, int],
-        positions: Tensor | None,
-    ) -> Iterator[tuple[ViewPlan, Step, dict[str, Tensor]]]:
-        """The parameters that these steps draw, for those that draw any."""
-        if ids.ndim != 1 or ids.is_floating_point():
-            raise ValueError(f"ids must be (B,) integers, got {tuple(ids.shape)} {ids.dtype}")
-        positions = ids if positions is None else positions.to(ids.device)
-        if positions.shape != ids.shape or positions.is_floating_point():
-            raise ValueError(
-                f"positions must be ({len(ids)},) integers, "
-                f"got {tuple(positions.shape)} {positions.dtype}"
-            )
-        streams = [stream for _, step in steps for stream in step.streams]
-        pieces: dict[int, Iterator[Tensor]] = {}
-        for samples in {stream.samples for stream in streams}:
-            pieces[samples] = iter(
-                uniforms(
-                    ids if samples == 1 else positions // samples,
-                    seed=self.seed,
-                    epoch=epoch,
-                    streams=[(s.view, s.slot, s.count) for s in streams if s.samples == samples],
-                )
-            )
-        sizes = {
-            (view.name, step.id): at for view in self.plan.views for step, at in view.placed(size)
-        }
-        for view, step in steps:
-            if step.streams:
-                own = [next(pieces[stream.samples]) for stream in step.streams]
-                drawn = step.op.draw(own, sizes[view.name, step.id])
-                yield view, step, step.op.carried(drawn)
+        return draw_seeds(self.plan, self.seed, ids, epoch, size, positions)
 
     def encode(self, params: Params, *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         """Parameters to codes `(B, E)`; differentiable.
@@ -186,7 +169,7 @@ class Pipeline(nn.Module):
     @staticmethod
     def _parts(view: ViewPlan, params: Mapping[str, Tensor]) -> list[Tensor]:
         """The code columns of each op of a view, `(B, width)` each."""
-        return [step.op.encode(_own(step, params)) for step in view.steps if step.parameters]
+        return [step.op.encode(own_params(step, params)) for step in view.steps if step.parameters]
 
     def decode(
         self, codes: Codes, seeds: Params | None = None, *, strict: bool | None = True
@@ -220,21 +203,24 @@ class Pipeline(nn.Module):
         elif strict is not None:
             views = nearest_valid(views)
         params: dict[str, dict[str, Tensor]] = {}
-        for view, code in views:
-            params[view.name] = {
-                step.key(parameter): value
-                for step in view.steps
-                if step.parameters
-                for parameter, value in step.op.decode(code[:, slice(*step.columns)]).items()
-            }
-            params[view.name].update((seeds or {}).get(view.name, {}))
-        return params
+        by_name = {view.name: code for view, code in views}
+        for group in self._alike(tuple(by_name)):
+            own = [by_name[view.name] for view in group]
+            for view, decoded in zip(group, _decoded(group[0], own), strict=True):
+                params[view.name] = decoded | dict((seeds or {}).get(view.name, {}))
+        return {name: params[name] for name in codes}
+
+    def _alike(self, names: tuple[str, ...]) -> list[list[ViewPlan]]:
+        """The views of these names, those with equal ops together: what they share is done once."""
+        if names not in self._groups:
+            self._groups[names] = alike(self.plan.view(name) for name in names)
+        return self._groups[names]
 
     def apply(self, images: Any, params: Params | None = None) -> Any:
         """Renders the views of these parameters, differentiably in images and parameters.
 
         Args:
-            images: `(B, C, H, W)`, uint8, or floating point in [0, 1].
+            images: see `forward`.
             params: parameters by view and `op.parameter`; views left out are not rendered.
 
         Returns:
@@ -246,19 +232,14 @@ class Pipeline(nn.Module):
         """
         if params is None:  # `nn.Module.apply(fn)`, which a parent module calls on its children
             return super().apply(images)
-        if images.ndim != 4 or images.shape[1] != self.plan.channels:
+        batch = as_batch(images)
+        channels = batch.channels if isinstance(batch, Ragged) else batch.shape[1]
+        if channels != self.plan.channels:
             raise ValueError(
-                f"images must be (B, {self.plan.channels}, H, W), got {tuple(images.shape)}"
+                f"images must have {self.plan.channels} channel{'s' * (self.plan.channels > 1)}, "
+                f"as the spec says, got {channels}"
             )
-        x = _unit_range(images)
-        return {name: self._render(self.plan.view(name), x, own) for name, own in params.items()}
-
-    def _render(self, view: ViewPlan, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-        for step in view.steps:
-            x = step.op.apply(x, _own(step, params))
-        if self.mean is None or self.std is None:
-            return x
-        return (x - self.mean.to(x)) / self.std.to(x)
+        return self.renderer.render(batch, params, self.output, self.mean, self.std)
 
     def extra_repr(self) -> str:
         """One line a view, for `print(pipeline)`."""
@@ -269,21 +250,16 @@ class Pipeline(nn.Module):
         return "\n".join(lines)
 
 
-def _own(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters of one step, by their own names."""
-    found = {}
-    for name in step.parameters:
-        key = step.key(name)
-        if key not in params:
-            raise KeyError(f"parameter {key!r} is missing")
-        found[name] = params[key]
+def _decoded(view: ViewPlan, codes: Sequence[Tensor]) -> list[dict[str, Tensor]]:
+    """The parameters of several codes of a view, or of views with the same ops."""
+    if len({(code.dtype, code.device) for code in codes}) > 1:
+        return [own for code in codes for own in _decoded(view, [code])]
+    lengths = [len(code) for code in codes]
+    code = torch.cat(list(codes)) if len(codes) > 1 else codes[0]
+    found: list[dict[str, Tensor]] = [{} for _ in codes]
+    for step in view.steps:
+        if step.parameters:
+            for name, value in step.op.decode(code[:, slice(*step.columns)]).items():
+                for own, part in zip(found, value.split(lengths), strict=True):
+                    own[step.key(name)] = part
     return found
-
-
-def _unit_range(images: Tensor) -> Tensor:
-    """Images as float32 (or float64, if they are) in [0, 1]."""
-    if images.dtype == torch.uint8:
-        return images.float() / 255
-    if not images.is_floating_point():
-        raise ValueError(f"images must be uint8 or floating point, got {images.dtype}")
-    return images if images.dtype == torch.float64 else images.float()

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 from augspec.encoding.layout import Layout, Slot
 from augspec.language.diagnostics import meant
 from augspec.language.spec import Normalize, Spec
 from augspec.language.views import Rendering
-from augspec.ops.contract import Incoming, Op, Parameter, Size, identified
+from augspec.ops.contract import Incoming, Op, Size, identified
+from augspec.ops.parameter import Parameter
 from augspec.ops.sharing import Stream
 
 
@@ -102,12 +103,14 @@ class Plan:
         channels: how many channels the images have.
         normalize: what comes last in every view.
         views: the views in the order of the spec.
+        merge: whether geometric ops in a row are one resample, see `augspec.compiler.merge`.
     """
 
     name: str
     channels: int
     normalize: Normalize | None
     views: tuple[ViewPlan, ...]
+    merge: bool = False
 
     def view(self, name: str) -> ViewPlan:
         """The view of this name.
@@ -124,7 +127,7 @@ class Plan:
     @cached_property
     def hash(self) -> str:
         """A stable digest of all that decides the views' pixels and codes, seed and epoch aside."""
-        content = {
+        content: dict[str, Any] = {
             "channels": self.channels,
             "normalize": self.normalize and self.normalize.model_dump(mode="json"),
             "views": {
@@ -134,17 +137,39 @@ class Plan:
                 for view in self.views
             },
         }
+        if self.merge:
+            content["merge"] = True
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def make_plan(spec: Spec) -> Plan:
-    """Compiles a spec into its plan."""
+def make_plan(spec: Spec, *, merge: bool = False) -> Plan:
+    """Compiles a spec into its plan.
+
+    Args:
+        spec: a validated spec.
+        merge: whether geometric ops in a row are one resample, which changes pixels.
+    """
     return Plan(
         name=spec.name,
         channels=spec.image.channels,
         normalize=spec.normalize,
         views=tuple(_view(rendering, spec.input_size) for rendering in spec.renderings.values()),
+        merge=merge,
     )
+
+
+def alike(views: Iterable[ViewPlan]) -> list[list[ViewPlan]]:
+    """The views, with those together that have the same ops under the same ids."""
+    groups: list[list[ViewPlan]] = []
+    for view in views:
+        steps = [(step.id, step.op) for step in view.steps]
+        for group in groups:
+            if steps == [(step.id, step.op) for step in group[0].steps]:
+                group.append(view)
+                break
+        else:
+            groups.append([view])
+    return groups
 
 
 def word(name: str) -> int:

@@ -17,7 +17,8 @@ from augspec.compiler.plan import Plan, ViewPlan, make_plan
 from augspec.encoding.codecs import Motion, Order
 from augspec.encoding.layout import Layout, Slot
 from augspec.language.spec import Spec
-from augspec.ops.contract import Parameter, Size
+from augspec.ops.contract import Size
+from augspec.ops.parameter import Parameter
 from augspec.ops.sequence import Sequence
 from augspec.preview.nodes import Node, children, root, walk
 from augspec.preview.outline import WHOLE, Corners, corners

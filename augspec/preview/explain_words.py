@@ -10,7 +10,8 @@ from itertools import groupby
 import torch
 
 from augspec.encoding.codecs import Angle, Bit, Category, Linear, Log, Order
-from augspec.ops.contract import Parameter, Size
+from augspec.ops.contract import Size
+from augspec.ops.parameter import Parameter
 from augspec.preview.explain import Entry, Explanation, Story
 from augspec.preview.heat import share
 from augspec.preview.samples import Column

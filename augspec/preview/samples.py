@@ -13,7 +13,8 @@ from augspec.compiler.pipeline import Pipeline
 from augspec.compiler.plan import Plan, ViewPlan, make_plan
 from augspec.encoding.layout import Slot
 from augspec.language.spec import Spec
-from augspec.ops.contract import Op, Parameter, Size
+from augspec.ops.contract import Op, Size
+from augspec.ops.parameter import Parameter
 from augspec.preview.pictures import Picture, to_image, to_tensor
 from augspec.preview.words import acting
 
@@ -128,7 +129,8 @@ def preview(
 
 def unnormalized(plan: Plan, seed: int) -> Pipeline:
     """The pipeline of a plan without its normalisation, so that its views are images."""
-    return Pipeline(replace(plan, normalize=None), seed=seed)
+    # a few images are not worth the wait for other kernels to be compiled
+    return Pipeline(replace(plan, normalize=None), seed=seed, backend="eager")
 
 
 def most(parameter: Parameter) -> list[float]:

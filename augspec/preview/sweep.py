@@ -15,7 +15,8 @@ from augspec.compiler.pipeline import Pipeline
 from augspec.compiler.plan import Plan, Step, ViewPlan
 from augspec.encoding.codecs import Bit, Category, Log, Order, Uncoded
 from augspec.language.diagnostics import Diagnostic, SpecError, meant
-from augspec.ops.contract import Parameter, Size
+from augspec.ops.contract import Size
+from augspec.ops.parameter import Parameter
 from augspec.preview.pictures import Picture, to_image, to_tensor
 from augspec.preview.samples import unnormalized
 from augspec.preview.sheet import GAP, LINE, MARGIN, scaled, stacked, titled

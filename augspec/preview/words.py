@@ -7,7 +7,8 @@ from typing import TypeAlias
 
 from augspec.encoding.codecs import Bit, Category, Order, Uncoded
 from augspec.ops.combinator import Combinator
-from augspec.ops.contract import Op, Parameter, Size
+from augspec.ops.contract import Op, Size
+from augspec.ops.parameter import Parameter
 from augspec.preview.text import MINUS, TIMES
 
 Drawn: TypeAlias = Mapping[str, float]

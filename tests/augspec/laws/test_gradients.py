@@ -14,7 +14,8 @@ from torch import Tensor
 from augspec import Pipeline
 from augspec.compiler.plan import ViewPlan
 from augspec.ops.combinator import Combinator
-from augspec.ops.contract import Op, Parameter
+from augspec.ops.contract import Op
+from augspec.ops.parameter import Parameter
 
 B = 3
 STEP = 1e-7

@@ -11,7 +11,7 @@ from PIL import Image
 
 import augspec
 from augspec.encoding.codecs import Angle, Bit, Linear, Log
-from augspec.ops.contract import Parameter
+from augspec.ops.parameter import Parameter
 from augspec.preview.pictures import built_in, read_pictures, to_image, to_tensor
 from augspec.preview.samples import preview
 from augspec.preview.scene import scene

@@ -10,7 +10,7 @@ import pytest
 
 import augspec
 from augspec.encoding.codecs import Angle, Bit, Linear, Order
-from augspec.ops.contract import Parameter
+from augspec.ops.parameter import Parameter
 from augspec.preview.heat import colour, labels, strip
 from augspec.preview.pictures import Picture, built_in
 from augspec.preview.samples import Column, most, preview

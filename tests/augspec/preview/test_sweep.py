@@ -9,7 +9,7 @@ import pytest
 
 import augspec
 from augspec.encoding.codecs import Bit, Log, Order
-from augspec.ops.contract import Parameter
+from augspec.ops.parameter import Parameter
 from augspec.preview.pictures import built_in
 from augspec.preview.sweep import find, grid, sweep
 

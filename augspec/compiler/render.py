@@ -1,0 +1,111 @@
+"""Renders views with the fused kernels, by the stages of each view's schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from augspec.compiler.eager import Params, own_params, run_stage, unit_range
+from augspec.compiler.fused import run_fused
+from augspec.compiler.output import Output
+from augspec.compiler.plan import Plan, Step, ViewPlan
+from augspec.compiler.ragged import render_ragged
+from augspec.compiler.schedule import Stages, schedule, stack_views
+from augspec.kernels.ragged import Ragged
+from augspec.ops.contract import Incoming, Size
+
+
+class FusedRenderer:
+    """Renders on a CPU with the fused kernels, and with plain ops where a step has none.
+
+    Args:
+        plan: whose views are rendered.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._schedules: dict[tuple[str, Size | None], Stages] = {}
+        self._stacks: dict[tuple[tuple[str, ...], Size | None], list[list[ViewPlan]]] = {}
+
+    def stages(self, view: ViewPlan, size: Size | None) -> Stages:
+        """The schedule of a view for images of this size, None where they differ."""
+        key = (view.name, size)
+        if key not in self._schedules:
+            self._schedules[key] = schedule(view, size, merge=self.plan.merge)
+        return self._schedules[key]
+
+    def render(self, images: Tensor | Ragged, params: Params, output: Output) -> dict[str, Tensor]:
+        """Renders the views; those with equal ops as one batch.
+
+        Args:
+            images: `(B, C, H, W)` or ragged.
+            params: parameters by view and `op.parameter`.
+            output: what the views are made as.
+        """
+        size = None
+        if isinstance(images, Tensor):
+            size = (images.shape[-2], images.shape[-1])
+            images = images if images.dtype == torch.uint8 else images.float()
+        elif images.pixels.dtype != torch.uint8:
+            images = replace(images, pixels=images.pixels.float())
+        found: dict[str, Tensor] = {}
+        for views in self._groups(tuple(params), size):
+            names = [view.name for view in views]
+            if isinstance(images, Ragged) and not self._brings_one_size(views[0]):
+                for view in views:
+                    x = render_ragged(view, images, params[view.name])
+                    found[view.name] = output.finish(x)
+                continue
+            rendered = self._together(views, images, [params[name] for name in names], size, output)
+            found.update(zip(names, rendered.split(len(images)), strict=True))
+        return {name: found[name] for name in params}
+
+    def _brings_one_size(self, view: ViewPlan) -> bool:
+        """Whether the view's first stage makes images of one size out of those of any."""
+        first, incoming = self.stages(view, None)[0], Incoming(None)
+        for part in first.resamples:
+            for step in part.steps:
+                incoming = step.op.outgoing(incoming)
+        return incoming.size is not None
+
+    def _groups(self, names: tuple[str, ...], size: Size | None) -> list[list[ViewPlan]]:
+        """See `stack_views`."""
+        if (names, size) not in self._stacks:
+            views = [self.plan.view(name) for name in names]
+            self._stacks[names, size] = stack_views(views, size, merge=self.plan.merge)
+        return self._stacks[names, size]
+
+    def _together(
+        self,
+        views: Sequence[ViewPlan],
+        images: Tensor | Ragged,
+        params: Sequence[Mapping[str, Tensor]],
+        size: Size | None,
+        output: Output,
+    ) -> Tensor:
+        """Renders views with equal ops, `(V * B, C, h, w)`."""
+        stages, count = self.stages(views[0], size), len(views) * len(images)
+        source = torch.arange(len(images)).repeat(len(views))
+        x: Tensor | Ragged = images
+        for stage in stages:
+            given = [_joined(step, params) for step in stage.steps]
+            if stage.kind == "fused":
+                last = stage is stages[-1]
+                x = run_fused(stage, x, given, source, output if last else Output())
+            else:
+                assert isinstance(x, Tensor)
+                x = run_stage(stage, unit_range(x), given)
+            source = torch.arange(count)
+        assert isinstance(x, Tensor)
+        return x if stages[-1].kind == "fused" else output.finish(x)
+
+
+def _joined(step: Step, params: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The parameters of a step in several views, one view after the other."""
+    own = [own_params(step, one) for one in params]
+    if len(own) == 1:
+        return own[0]
+    return {name: torch.cat([one[name] for one in own]) for name in step.parameters}
