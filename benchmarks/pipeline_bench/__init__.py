@@ -1,0 +1,1 @@
+"""What `benchmarks/pipelines.py` compares, and how it measures."""
