@@ -9,7 +9,8 @@ from pydantic import Field
 from equimod.data.base import CorruptImageError, DataError, ImageData, Split
 from equimod.data.folder import FolderConfig
 from equimod.data.loader import Batch, CorruptReport, batches, number_of_batches
-from equimod.data.memory import InMemoryImages
+from equimod.data.memory import InMemoryImages, InMemoryRagged
+from equimod.data.one_size import require_one_size
 from equimod.data.parquet import ParquetConfig
 from equimod.data.shapes import ShapesConfig
 from equimod.data.torchvision_sets import CIFAR10Config, CIFAR100Config, STL10Config
@@ -31,10 +32,12 @@ __all__ = [
     "FolderConfig",
     "ImageData",
     "InMemoryImages",
+    "InMemoryRagged",
     "ParquetConfig",
     "STL10Config",
     "ShapesConfig",
     "Split",
     "batches",
     "number_of_batches",
+    "require_one_size",
 ]

@@ -1,4 +1,4 @@
-"""What a data set is: images of one size behind integer ids, with labels of several kinds.
+"""What a data set is: images behind integer ids, with labels of several kinds.
 
 Images are `uint8 (3, H, W)` RGB and leave the data set un-augmented: every random change is made
 later, in batches, by an `augspec` pipeline. The id of a sample is its index, so the draws of a
@@ -11,6 +11,8 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,12 +46,12 @@ class CorruptImageError(DataError):
 
 
 class ImageData(ABC):
-    """A finite, ordered set of images, all of one size.
+    """A finite, ordered set of images, of one size or each of its own.
 
     Attributes:
         title: what it is called on the console, such as `"CIFAR-10"`.
         split: `"train"` or `"test"`.
-        image_size: `(H, W)` in pixels of every image.
+        image_size: `(H, W)` in pixels of every image; None where each has a size of its own.
         labels: `(N, L)` int64, one column a label kind; -1 where the class is not known.
         classes: the class names of each label kind, in the order of the columns of `labels`; no
             names where there are no classes.
@@ -61,7 +63,7 @@ class ImageData(ABC):
         *,
         title: str,
         split: Split,
-        image_size: tuple[int, int],
+        image_size: tuple[int, int] | None,
         labels: Tensor,
         classes: Mapping[str, tuple[str, ...]],
         fingerprint: str,
@@ -86,6 +88,15 @@ class ImageData(ABC):
             CorruptImageError: its bytes cannot be decoded.
         """
 
+    def size(self, index: int) -> tuple[int, int]:
+        """Height and width of image `index` in pixels, without decoding it where that can be.
+
+        Raises:
+            CorruptImageError: its bytes are no image.
+        """
+        height, width = self.image_size or self.load(index).shape[1:]
+        return height, width
+
     def __len__(self) -> int:
         return self.labels.shape[0]
 
@@ -99,21 +110,37 @@ class ImageData(ABC):
         """The samples' ids: `(N,)` int64, 0 ... N - 1."""
         return torch.arange(len(self))
 
-    @property
+    @cached_property
     def sizes(self) -> Tensor:
-        """Height and width of each image as `load` returns it: `(N, 2)` int64, in pixels."""
-        return torch.tensor(self.image_size).expand(len(self), 2)
+        """Height and width of each image as `load` returns it: `(N, 2)` int64, in pixels.
+
+        Zero where that cannot be read. Images of sizes of their own are asked for them on the first
+        use, which reads every file's header.
+        """
+        if self.image_size is not None:
+            return torch.tensor(self.image_size).expand(len(self), 2)
+        with ThreadPoolExecutor() as pool:
+            found = list(pool.map(self._size_or_zero, range(len(self))))
+        return torch.tensor(found, dtype=torch.int64)
+
+    def _size_or_zero(self, index: int) -> tuple[int, int]:
+        try:
+            return self.size(index)
+        except CorruptImageError:
+            return 0, 0
 
     def describe(self) -> str:
         """One line for the console: `CIFAR-10, 50,000 train images 32x32, 10 classes`."""
-        height, width = self.image_size
+        size = "of different sizes"
+        if self.image_size is not None:
+            size = "x".join(map(str, self.image_size))
         kinds = [
             f"{len(names)} {'classes' if kind == 'class' else f'{kind} classes'}"
             for kind, names in self.classes.items()
             if names
         ]
         return (
-            f"{self.title}, {len(self):,} {self.split} images {height}x{width}, "
+            f"{self.title}, {len(self):,} {self.split} images {size}, "
             f"{' and '.join(kinds) or 'no labels'}"
         )
 

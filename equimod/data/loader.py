@@ -3,7 +3,7 @@
 Batch k of an epoch is `order[k * batch_size : (k + 1) * batch_size]`, whatever the number of
 processes; each process takes one contiguous slice of it. Images that are not in memory are decoded
 by threads, not processes: Pillow decodes outside the interpreter's lock, and threads cannot be hit
-by the signals that a cluster sends to a process group.
+by the signals that a cluster sends to a process group. The threads put batches together, too.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from augspec import Ragged
 from equimod.data.base import CHANNELS, CorruptImageError, DataError, ImageData
 from equimod.data.draws import permutation
 from equimod.data.memory import InMemoryImages
 
 OnCorrupt = Literal["skip", "raise"]
+_Loading = Future[Tensor | CorruptImageError]
 PREFETCH = 2  # batches being decoded while one is used
 
 
@@ -30,13 +32,14 @@ class Batch:
     """One process's part of a batch.
 
     Attributes:
-        images: `(B, 3, H, W)` uint8.
+        images: `(B, 3, H, W)` uint8; ragged where the data have images of sizes of their own, but
+            for a batch that is empty.
         labels: `(B, L)` int64, -1 where unknown.
         ids: `(B,)` int64, which samples these are.
         positions: `(B,)` int64, where each stands in the epoch's order, over all processes.
     """
 
-    images: Tensor
+    images: Tensor | Ragged
     labels: Tensor
     ids: Tensor
     positions: Tensor
@@ -133,7 +136,7 @@ def batches(
         rank: this process, from 0 to `world_size` - 1.
         world_size: number of processes.
         workers: threads that decode ahead; 0 decodes in the caller's thread. Of no effect for data
-            in memory.
+            of one size in memory.
         start_batch: the first batch to yield, to resume within an epoch.
         on_corrupt: `"raise"` ends at the first corrupt image.
         report: collects the corrupt images that this process met.
@@ -215,7 +218,9 @@ class _Builder:
         data, own = self.data, shard.own
         if isinstance(data, InMemoryImages) and data.corrupt.keys().isdisjoint(own.tolist()):
             return Batch(data.images[own], data.labels[own], own, shard.positions)
-        return self.assemble(shard, [self.load(index) for index in own.tolist()])
+        loaded = [self.load(index) for index in own.tolist()]
+        self.note(shard, loaded)
+        return self.assemble(shard, loaded)
 
     def load(self, index: int) -> Tensor | CorruptImageError:
         try:
@@ -224,8 +229,7 @@ class _Builder:
             return error
 
     def assemble(self, shard: _Shard, loaded: list[Tensor | CorruptImageError]) -> Batch:
-        """Makes the batch of `shard`, whose own samples are `loaded`, dealing with corrupt ones."""
-        self._note(shard, loaded)
+        """Makes the batch of `shard`, whose own samples are `loaded`, without corrupt ones."""
         kept: list[int] = []
         ids: list[int] = []
         images: list[Tensor] = []
@@ -240,11 +244,17 @@ class _Builder:
             ids.append(index)
             images.append(image)
         chosen = torch.tensor(ids, dtype=torch.int64)
-        none = torch.empty((0, CHANNELS, *self.data.image_size), dtype=torch.uint8)
-        stacked = torch.stack(images) if images else none
+        stacked = self._stacked(images)
         return Batch(stacked, self.data.labels[chosen], chosen, shard.positions[kept])
 
-    def _note(self, shard: _Shard, loaded: list[Tensor | CorruptImageError]) -> None:
+    def _stacked(self, images: list[Tensor]) -> Tensor | Ragged:
+        size = self.data.image_size
+        if not images:
+            return torch.empty((0, CHANNELS, *(size or (1, 1))), dtype=torch.uint8)
+        return Ragged.stack(images) if size is None else torch.stack(images)
+
+    def note(self, shard: _Shard, loaded: list[Tensor | CorruptImageError]) -> None:
+        """Adds the corrupt ones among the own samples of `shard` to the report, or refuses them."""
         errors = {
             index: image
             for index, image in zip(shard.own.tolist(), loaded, strict=True)
@@ -272,15 +282,25 @@ class _Builder:
 
 def _prefetched(builder: _Builder, shards: Iterator[_Shard], workers: int) -> Iterator[Batch]:
     pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    pending: deque[tuple[_Shard, list[Future[Tensor | CorruptImageError]]]] = deque()
+    pending: deque[tuple[_Shard, list[_Loading], Future[Batch]]] = deque()
+
+    def assemble(shard: _Shard, images: list[_Loading]) -> Batch:
+        return builder.assemble(shard, [image.result() for image in images])
+
+    def start(shard: _Shard) -> None:
+        images = [pool.submit(builder.load, index) for index in shard.own.tolist()]
+        # comes after its images in the pool's queue, so all that it waits for has been begun
+        pending.append((shard, images, pool.submit(assemble, shard, images)))
 
     def first() -> Batch:
-        shard, images = pending.popleft()
-        return builder.assemble(shard, [image.result() for image in images])
+        shard, images, batch = pending.popleft()
+        # here, so that the report holds nothing of batches that are never asked for
+        builder.note(shard, [image.result() for image in images])
+        return batch.result()
 
     try:
         for shard in shards:
-            pending.append((shard, [pool.submit(builder.load, i) for i in shard.own.tolist()]))
+            start(shard)
             if len(pending) > PREFETCH:
                 yield first()
         while pending:

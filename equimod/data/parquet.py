@@ -12,12 +12,12 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from augspec import DocumentModel
+from augspec import DocumentModel, fault
 from equimod.data.base import (
     CorruptImageError,
     DataError,
@@ -26,7 +26,7 @@ from equimod.data.base import (
     fingerprint,
     resolve,
 )
-from equimod.data.decode import decode
+from equimod.data.decode import decode, header_size
 from equimod.data.memory import DEFAULT_LIMIT, into_memory_if_small
 from equimod.data.parquet_files import (
     RowGroup,
@@ -59,11 +59,22 @@ class ParquetConfig(DocumentModel):
     label_columns: tuple[str, ...] | None = None
     """The integer columns of labels. Default: whichever of `label`, `labels`, `fine_label`,
     `coarse_label` there are."""
-    size: int | None = Field(default=None, ge=1)
+    size: Annotated[int, Field(ge=1)] | Literal["original"] | None = None
     """Resize the shorter side to this many pixels and crop the centre; without it all images must
-    be of one size."""
+    be of one size. `original` leaves each image in its own size, so that boxes are cut out of the
+    pixels of the file, as published ImageNet recipes do."""
+    max_side: int | None = Field(default=None, ge=1)
+    """With `size: original`: images whose longer side has more pixels are shrunk to this many, in
+    proportion. Quicker for very large photographs, whose own pixels the views then do not see."""
     memory_limit: int = Field(default=DEFAULT_LIMIT, ge=0)
     """Bytes of decoded images up to which the set is decoded once and held in memory."""
+
+    @model_validator(mode="after")
+    def _bound_fits(self) -> ParquetConfig:
+        if self.max_side is not None and self.size != "original":
+            size = "none" if self.size is None else f"size {self.size}"
+            raise fault(f"needs `size: original`, got {size}", "max_side")
+        return self
 
     def build(self, split: Split, base_dir: Path) -> ImageData:
         """Reads one split.
@@ -123,18 +134,19 @@ class ParquetImages(ImageData):
         self._groups = row_groups(files)
         self._cache: OrderedDict[RowGroup, list[bytes | None]] = OrderedDict()
         self._lock = threading.Lock()
-        self._size = config.size
+        ragged = config.size == "original"
+        self._size = None if config.size == "original" else config.size
+        self._max_side = config.max_side
+        shape = ["original", config.max_side] if ragged else config.size
         classes, labels = read_labels(files, names, first)
         super().__init__(
             title=f"{folder.name} parquet",
             split=split,
-            image_size=self._probe(len(labels))
-            if config.size is None
-            else (config.size, config.size),
+            image_size=None if ragged else self._one_size(len(labels)),
             labels=labels,
             classes=classes,
             fingerprint=fingerprint(
-                ["parquet", split, config.size, self._column, names],
+                ["parquet", split, shape, self._column, names],
                 [[path.name, path.stat().st_size] for path in files],
                 labels.numpy(),
             ),
@@ -148,20 +160,32 @@ class ParquetImages(ImageData):
             DataError: it has a size of its own, and the configuration names none.
         """
         image = self._decode(index)
-        if tuple(image.shape[1:]) != self.image_size:
+        if self.image_size is not None and tuple(image.shape[1:]) != self.image_size:
             own, others = ("x".join(map(str, s)) for s in (image.shape[1:], self.image_size))
             raise DataError(
                 f"the images are of several sizes ({self._place(index)} is {own}, others are "
-                f"{others}); set `size` to resize and crop them all to one"
+                f"{others}); set `size` to resize and crop them all to one, or to `original` "
+                "to keep each in its own"
             )
         return image
 
+    def size(self, index: int) -> tuple[int, int]:
+        """See `ImageData.size`; of images of sizes of their own, only the header is decoded."""
+        if self.image_size is not None:
+            return self.image_size
+        place = self._place(index)
+        return header_size(self._encoded(index), place=place, max_side=self._max_side)
+
     def _decode(self, index: int) -> Tensor:
+        encoded, place = self._encoded(index), self._place(index)
+        return decode(encoded, place=place, size=self._size, max_side=self._max_side)
+
+    def _encoded(self, index: int) -> bytes:
         group = self._group(index)
         encoded = self._rows(group)[index - group.start]
         if encoded is None:
             raise CorruptImageError(self._place(index), "its row holds no bytes")
-        return decode(encoded, place=self._place(index), size=self._size)
+        return encoded
 
     def _group(self, index: int) -> RowGroup:
         return self._groups[bisect_right(self._groups, index, key=lambda group: group.start) - 1]
@@ -179,7 +203,10 @@ class ParquetImages(ImageData):
             self._cache.move_to_end(group)
             return self._cache[group]
 
-    def _probe(self, count: int) -> tuple[int, int]:
+    def _one_size(self, count: int) -> tuple[int, int]:
+        """The size that all images have, or are to have."""
+        if self._size is not None:
+            return self._size, self._size
         reason = "there are none"
         for index in range(min(count, _PROBED_ROWS)):
             try:

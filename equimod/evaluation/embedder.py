@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
-from equimod.evaluation.features import ImageBatch, evaluating
+from equimod.evaluation.features import ImageBatch, evaluating, filled
+from equimod.evaluation.images import Images, sizes_of
 
 if TYPE_CHECKING:
     from augspec import Pipeline
@@ -46,7 +47,7 @@ class Embedder:
     views: tuple[str, ...]
     device: torch.device | str = "cpu"
 
-    def embed(self, images: Tensor, view: str, code: Tensor) -> Tensor:
+    def embed(self, images: Images, view: str, code: Tensor) -> Tensor:
         """Embeddings `(B, D)` float32 of the view with this code `(B, E)`, which is not checked."""
         params = self.pipeline.decode({view: code}, strict=None)
         rendered = self.pipeline.apply(images, params)[view]
@@ -65,9 +66,9 @@ class Embedder:
 
     def drawn(self, batches: Iterable[ImageBatch], epoch: int) -> Iterator[Drawn]:
         """Draws the codes of each batch and embeds its reference view."""
-        for batch in batches:
+        for batch in filled(batches):
             images, ids = batch.images.to(self.device), batch.ids.to(self.device)
-            codes = self.pipeline.draw(ids, epoch, (images.shape[-2], images.shape[-1]))
+            codes = self.pipeline.draw(ids, epoch, sizes_of(images))
             y0 = self.embed(images, self.reference, codes[self.reference])
             yield Drawn(images, ids, codes, y0)
 
@@ -77,13 +78,13 @@ class Drawn:
     """One batch with its draws.
 
     Attributes:
-        images: the originals `(B, C, H, W)` uint8.
+        images: the originals, `(B, C, H, W)` uint8 or ragged.
         ids: which images these are, `(B,)` int64.
         codes: codes `(B, E)` by view.
         y0: embeddings of the reference view `(B, D)`.
     """
 
-    images: Tensor
+    images: Images
     ids: Tensor
     codes: dict[str, Tensor]
     y0: Tensor

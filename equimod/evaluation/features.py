@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from equimod.evaluation.images import Images, rows_of
+
 
 class ImageBatch(Protocol):
     """What the evaluation reads of a batch of a data set."""
 
     @property
-    def images(self) -> Tensor:
-        """Images `(B, C, H, W)` uint8."""
+    def images(self) -> Images:
+        """Images `(B, C, H, W)` uint8, or ragged."""
 
     @property
     def labels(self) -> Tensor:
@@ -48,7 +50,7 @@ def evaluating(*modules: nn.Module) -> Iterator[None]:
 def extract(
     encoder: nn.Module,
     batches: Iterable[ImageBatch],
-    transform: Callable[[Tensor], Tensor],
+    transform: Callable[[Images], Tensor],
     device: torch.device | str,
 ) -> tuple[Tensor, Tensor]:
     """Features and labels of a split, every sample once and in the order of the batches.
@@ -59,7 +61,7 @@ def extract(
     Args:
         encoder: maps `(B, C, H, W)` to `(B, F)`; run in eval mode without gradients.
         batches: the split.
-        transform: maps uint8 images `(B, C, H, W)` on `device` to the encoder's input.
+        transform: maps uint8 images, `(B, C, H, W)` or ragged, on `device` to the encoder's input.
         device: where the encoder lives.
 
     Returns:
@@ -71,7 +73,7 @@ def extract(
     """
     features, labels, ids = [], [], []
     with evaluating(encoder), torch.inference_mode():
-        for batch in batches:
+        for batch in filled(batches):
             features.append(encoder(transform(batch.images.to(device))).float().cpu())
             labels.append(batch.labels.cpu())
             ids.append(batch.ids.cpu())
@@ -88,19 +90,25 @@ def _first_occurrences(ids: Tensor) -> Tensor:
     return torch.from_numpy(np.sort(positions))
 
 
+def filled(batches: Iterable[ImageBatch]) -> Iterator[ImageBatch]:
+    """The batches that hold any image: of a last batch, all may be corrupt."""
+    return (batch for batch in batches if len(batch.ids))
+
+
 @dataclass(frozen=True)
 class _Slice:
     """The first samples of a batch."""
 
-    images: Tensor
+    images: Images
     labels: Tensor
     ids: Tensor
 
 
 def first_images(batches: Iterable[ImageBatch], count: int) -> Iterator[ImageBatch]:
     """The batches up to `count` images, the last one cut to fit."""
-    for batch in batches:
-        yield _Slice(batch.images[:count], batch.labels[:count], batch.ids[:count])
+    for batch in filled(batches):
+        images = rows_of(batch.images, slice(count))
+        yield _Slice(images, batch.labels[:count], batch.ids[:count])
         count -= len(batch.ids)
         if count <= 0:
             return

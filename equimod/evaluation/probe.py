@@ -25,6 +25,7 @@ from augspec import DocumentModel
 from equimod.evaluation.embedder import Embedder
 from equimod.evaluation.equivariance import EquivarianceMeasures, RetrievalMeasures
 from equimod.evaluation.features import BatchSource, evaluating, first_images, minibatches
+from equimod.evaluation.images import sizes_of
 from equimod.evaluation.rendered import RetrievalConfig, measure, measure_retrieval
 from equimod.module import EquiMod
 
@@ -187,8 +188,7 @@ def _cache(
         for rendering in range(config.renderings):
             for batch in first_images(train(), config.images):
                 images, ids = batch.images.to(device), batch.ids.to(device)
-                size = (images.shape[-2], images.shape[-1])
-                which = (ids, PROBE_EPOCH + rendering, size)
+                which = (ids, PROBE_EPOCH + rendering, sizes_of(images))
                 drawn = pipeline.draw(*which)
                 chosen = {name: drawn[name] for name in names}
                 params = pipeline.decode(chosen, pipeline.seeds(*which), strict=None)

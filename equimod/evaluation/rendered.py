@@ -25,6 +25,7 @@ from equimod.evaluation.equivariance import (
     retrieval,
 )
 from equimod.evaluation.features import BatchSource, ImageBatch, first_images
+from equimod.evaluation.images import rows_of
 
 if TYPE_CHECKING:
     from augspec import Layout
@@ -66,7 +67,7 @@ class _Collected:
     def add(self, embedder: Embedder, drawn: Drawn, view: str, code: Tensor, rows: Tensor) -> None:
         """Embeds and predicts the chosen rows `(B,)` bool of one view."""
         y0, code = drawn.y0[rows], code[rows]
-        y = embedder.embed(drawn.images[rows], view, code)
+        y = embedder.embed(rows_of(drawn.images, rows), view, code)
         yhat = embedder.predict(y0, code)
         parts = (y0, y, yhat, ~_acts(code), drawn.ids[rows])
         self._parts.append(tuple(part.cpu() for part in parts))

@@ -13,7 +13,14 @@ from torch import Tensor, nn
 
 from augspec import Pipeline
 from equimod.config import EvaluationConfig
-from equimod.data import Batch, CorruptReport, DataError, ImageData, batches
+from equimod.data import (
+    Batch,
+    CorruptReport,
+    DataError,
+    ImageData,
+    batches,
+    require_one_size,
+)
 from equimod.evaluation import (
     Embedder,
     evaluate_head,
@@ -22,6 +29,7 @@ from equimod.evaluation import (
     linear_accuracies,
     probe,
 )
+from equimod.evaluation.images import Images, rows_of, sizes_of
 from equimod.module import EquiMod
 from equimod.report import ArmResult, ViewSamples
 
@@ -58,8 +66,10 @@ class Bench:
         """Checks, before anything is computed, that the data suffice for what is asked for.
 
         Raises:
-            DataError: they do not.
+            DataError: they do not, or a view leaves images of different sizes so.
         """
+        for data in (self.train, self.test):
+            require_one_size(data, self.pipeline.plan, (self.reference, *self.views))
         probe, linear = self.config.probe, self.config.linear
         if probe is not None:
             rendered = min(probe.images, len(self.train)) * probe.renderings
@@ -137,13 +147,20 @@ class Bench:
     def samples(self, count: int = 4) -> ViewSamples:
         """A few test images with their views and codes, for the picture."""
         batch = next(iter(self._batches(self.test)))
-        images, ids = batch.images[:count].to(self.device), batch.ids[:count].to(self.device)
-        shown = self.pipeline(images, ids=ids, epoch=0)
+        images = rows_of(batch.images, slice(count)).to(self.device)
+        which = (batch.ids[:count].to(self.device), 0, sizes_of(images))
+        drawn = self.pipeline.draw(*which)
+        codes = {name: drawn[name] for name in (self.reference, *self.views)}
+        params = self.pipeline.decode(codes, self.pipeline.seeds(*which), strict=None)
+        views = {name: self._picture(x) for name, x in self.pipeline.apply(images, params).items()}
+        originals = views[self.reference]  # where the images themselves have no common size
+        if isinstance(images, Tensor):
+            originals = images.permute(0, 2, 3, 1).cpu().numpy()
         return ViewSamples(
-            images=images.permute(0, 2, 3, 1).cpu().numpy(),
+            images=originals,
             view_names=self.views,
-            views=[self._picture(shown.views[name]) for name in self.views],
-            codes=[shown.codes[name].cpu().numpy() for name in self.views],
+            views=[views[name] for name in self.views],
+            codes=[codes[name].cpu().numpy() for name in self.views],
             slot_names=self.pipeline.layouts[self.views[0]].column_names,
         )
 
@@ -167,7 +184,7 @@ class Bench:
         )
 
     def _features(self, encoder: nn.Module, data: ImageData) -> tuple[Tensor, Tensor]:
-        def reference(images: Tensor) -> Tensor:
+        def reference(images: Images) -> Tensor:
             view: Tensor = self.pipeline.apply(images, {self.reference: {}})[self.reference]
             return view
 

@@ -143,7 +143,8 @@ class Execution:
         """That the images are those that the spec speaks of."""
         spec, size = self.run.spec, self.train.image_size
         if spec.input_size not in (None, size):
-            theirs, ours = ("x".join(map(str, s)) for s in (spec.input_size or (), size))
+            theirs = "x".join(map(str, spec.input_size or ()))
+            ours = "x".join(map(str, size)) if size is not None else "different sizes"
             message = f"the augmentation spec is for images of {theirs} (image.size), the data have"
             raise DataError(f"{message} {ours}: {self.train.describe()}")
         if spec.image.channels != CHANNELS:

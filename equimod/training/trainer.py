@@ -15,7 +15,15 @@ from torch import Tensor
 import augspec
 from augspec import Spec
 from equimod.config import RunConfig
-from equimod.data import Batch, CorruptReport, ImageData, batches, number_of_batches
+from equimod.data import (
+    Batch,
+    CorruptReport,
+    ImageData,
+    batches,
+    number_of_batches,
+    require_one_size,
+)
+from equimod.evaluation.images import sizes_of
 from equimod.schedule import learning_rate
 from equimod.training.checkpoint import (
     CHECKPOINT,
@@ -113,12 +121,15 @@ class Trainer:
         Raises:
             CheckpointError: the checkpoint in `folder` is damaged or of another run.
             LayoutMismatchError: it was trained on codes of another layout.
-            DataError: the batch does not fit the data.
+            DataError: the batch does not fit the data, or a view leaves images of different sizes
+                so.
         """
         number_of_batches(data, config.training.batch_size)
+        plan, views = augspec.make_plan(spec), config.views
+        require_one_size(data, plan, (views.reference, *views.augmented))
         path = folder / CHECKPOINT if folder is not None else None
         if path is not None and path.is_file():
-            require_same_origin(load_header(path), config, augspec.make_plan(spec), data, path)
+            require_same_origin(load_header(path), config, plan, data, path)
 
     @property
     def checkpoint_path(self) -> Path:
@@ -229,8 +240,7 @@ class Trainer:
 
     def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         images, views = self.fabric.to_device(batch.images), self.config.views
-        size = (images.shape[-2], images.shape[-1])
-        which = (self.fabric.to_device(batch.ids), epoch, size)
+        which = (self.fabric.to_device(batch.ids), epoch, sizes_of(batch.images))
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)

@@ -134,6 +134,41 @@ def loss_of_halves(run: Run, config: RunConfig) -> float:
     return nt_xent(z1, z2, config.method.temperature).item()
 
 
+def test_two_processes_train_as_one_on_photographs_in_their_own_sizes(
+    tiny: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    for split, paths in (("train", photos[:40]), ("test", photos[40:64])):
+        for number, path in enumerate(paths):
+            target = tmp_path / "photos" / split / "ab"[number % 2] / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path)
+    middle = "[{op: resize, size: 18}, {op: center_crop, size: 16}]"
+    data = f"{{source: folder, path: '{tmp_path / 'photos'}', size: original, memory_limit: 0}}"
+    sets = [
+        f"data={data}",
+        f"augmentations.views.original.ops={middle}",
+        f"augmentations.views.flipped.ops={middle}",
+        "evaluation={knn: {k: 1}, linear: null, equivariance: null, probe: null}",
+        "training.accelerator=cpu",
+        "training.workers=1",
+        "training.log_every=1",
+        "training.epochs=1",
+    ]
+    with equimod(
+        "train", tiny, "--out", tmp_path / "two", sets=[*sets, "training.devices=2"]
+    ) as process:
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+    assert "40 train images of different sizes" in out
+    run, folder = load_run(tiny, sets), RunFolder(tmp_path / "one")
+    alone = Execution(run, folder, tmp_path, Console(quiet=True)).execute(StopFlag())
+    assert read_summary(tmp_path / "two" / "summary.json").baselines == alone.baselines
+    assert (tmp_path / "two" / "overview.png").stat().st_size > 10_000
+    for arm, config in run.arms.items():
+        first = read_metrics(tmp_path / "two" / arm / "metrics.jsonl")[0]
+        assert first["loss/invariance"] == pytest.approx(loss_of_halves(run, config), rel=1e-5)
+
+
 def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:
     sets = ["training.accelerator=cpu", "training.devices=2", "data={source: parquet, path: zzz}"]
     with equimod("train", tiny, "--out", tmp_path, sets=sets) as process:
