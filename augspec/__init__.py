@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from augspec.compiler.geometry import geometry
     from augspec.compiler.pipeline import Pipeline, ViewBatch
     from augspec.compiler.plan import Plan
+    from augspec.compiler.split import DevicePart, HostBatch, HostPart
     from augspec.encoding.evolution import ChangedSlot, SlotMap, slot_map
     from augspec.encoding.layout import Layout, LayoutMismatchError, Slot
     from augspec.formats.contract import Format, FormatError
@@ -69,6 +70,7 @@ _HOMES = {
     "augspec.compiler.geometry": ("geometry",),
     "augspec.compiler.pipeline": ("Pipeline", "ViewBatch"),
     "augspec.compiler.plan": ("Plan",),
+    "augspec.compiler.split": ("DevicePart", "HostBatch", "HostPart"),
     "augspec.encoding.evolution": ("ChangedSlot", "SlotMap", "slot_map"),
     "augspec.encoding.layout": ("Layout", "LayoutMismatchError", "Slot"),
     "augspec.formats.contract": ("Format", "FormatError"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,9 @@ from augspec.compiler.plan import Plan, ViewPlan, alike
 from augspec.encoding.layout import Layout
 from augspec.kernels.ragged import Ragged, as_batch, sizes_of
 from augspec.ops.sizes import Sizes
+
+if TYPE_CHECKING:
+    from augspec.compiler.split import DevicePart, HostPart
 
 Images: TypeAlias = Tensor | Ragged | Sequence[Tensor]
 """A batch `(B, C, H, W)`, or images `(C, H, W)` of different sizes."""
@@ -240,6 +243,17 @@ class Pipeline(nn.Module):
                 f"as the spec says, got {channels}"
             )
         return self.renderer.render(batch, params, self.output, self.mean, self.std)
+
+    def split(self) -> tuple[HostPart, DevicePart]:
+        """The pipeline in two parts with the same draws.
+
+        The host part does the geometry of each view, from the images' own pixels, such as in the
+        workers of a data loader; the device part does the rest, such as on a GPU. Both together
+        give what the pipeline gives.
+        """
+        from augspec.compiler.split import split
+
+        return split(self)
 
     def extra_repr(self) -> str:
         """One line a view, for `print(pipeline)`."""

@@ -64,11 +64,10 @@ class FusedRenderer:
         return {name: found[name] for name in params}
 
     def _brings_one_size(self, view: ViewPlan) -> bool:
-        """Whether the view's first stage makes images of one size out of those of any."""
-        first, incoming = self.stages(view, None)[0], Incoming(None)
-        for part in first.resamples:
-            for step in part.steps:
-                incoming = step.op.outgoing(incoming)
+        """Whether the view's first resample makes images of one size out of those of any."""
+        resamples, incoming = self.stages(view, None)[0].resamples, Incoming(None)
+        for step in resamples[0].steps if resamples else ():
+            incoming = step.op.outgoing(incoming)
         return incoming.size is not None
 
     def _groups(self, names: tuple[str, ...], size: Size | None) -> list[list[ViewPlan]]:

@@ -74,7 +74,12 @@ def split(pipeline: Pipeline) -> tuple[HostPart, DevicePart]:
 
     Args:
         pipeline: what to split; both parts have its backend.
+
+    Raises:
+        ValueError: the pipeline merges geometric ops, which the parts would tear apart.
     """
+    if pipeline.plan.merge:
+        raise ValueError("a pipeline that merges geometric ops cannot be split")
     return HostPart(pipeline), DevicePart(pipeline)
 
 

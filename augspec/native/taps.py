@@ -66,7 +66,7 @@ def find_taps(how, antialias, low, high, in_size, out_size, first, flip, start, 
         out_size: pixels to which the box is resampled; as many as the source has for `COPY`.
         first: the first of these that the window shows; what lies outside of them is zero.
         flip: whether the window is mirrored.
-        start: `(n,)` int32 to write: the first tap of each of the window's n pixels.
+        start: `(n,)` int32 or uint32 to write: the first tap of each of the window's n pixels.
         weights: `(taps, n)` float32 to write, with `count_taps` of the box.
     """
     n = start.shape[0]

@@ -228,3 +228,10 @@ def test_images_of_different_sizes_are_each_rendered_as_alone() -> None:
             for view, pixels in alone.views.items():
                 torch.testing.assert_close(batch.views[view][i], pixels[0], atol=5e-6, rtol=0)
                 assert (batch.codes[view][i] == alone.codes[view][0]).all()
+
+
+def test_a_flip_before_the_crop_takes_images_of_different_sizes() -> None:
+    spec = document({"op": "horizontal_flip"}, {"op": "resized_crop", "size": 16})
+    images = [smooth(size, 1)[0] for size in [(40, 55), (64, 33)]]
+    plain = rendered(augspec.compile(spec, backend="eager"), images).views["v"]
+    torch.testing.assert_close(rendered(augspec.compile(spec), images).views["v"], plain)
