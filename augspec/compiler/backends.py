@@ -12,13 +12,14 @@ from augspec.compiler.eager import Params, render_eager, unit_range
 from augspec.compiler.output import Output
 from augspec.compiler.plan import Plan
 from augspec.compiler.ragged import render_ragged
+from augspec.compiler.triton import TritonRenderer, refuses
 from augspec.kernels.ragged import Ragged
 from augspec.language.diagnostics import meant
 
 if TYPE_CHECKING:
     from augspec.compiler.render import FusedRenderer
 
-Backend: TypeAlias = Literal["auto", "eager", "compiled", "numba"]
+Backend: TypeAlias = Literal["auto", "eager", "compiled", "numba", "triton"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
@@ -42,6 +43,8 @@ class Renderer:
         self.plan, self.backend = plan, backend
         self._compiled = CompiledRenderer(merge=plan.merge)
         self._fused: FusedRenderer | None = None
+        # on a GPU, the rest has been measured to be faster with the ops of torch
+        self._triton = TritonRenderer(plan, geometry=backend == "triton")
 
     def render(
         self,
@@ -65,12 +68,9 @@ class Renderer:
         """
         if isinstance(images, Ragged) and self.plan.merge:
             raise ValueError("a pipeline that merges geometric ops takes images of one size")
-        if self.backend in ("auto", "numba"):
-            why = not_fused(images, params)
-            if why is None:
-                return self._kernels().render(images, params, output)
-            if self.backend == "numba":
-                raise ValueError(f"backend 'numba' {why}: take 'auto', 'eager' or 'compiled'")
+        kernels = self._kernels(images, params)
+        if kernels is not None:
+            return kernels.render(images, params, output)
         if isinstance(images, Ragged):
             return {
                 name: output.finish(render_ragged(self.plan.view(name), images, own), mean, std)
@@ -87,14 +87,17 @@ class Renderer:
             found[name] = output.finish(rendered, mean, std)
         return found
 
-    def _kernels(self) -> FusedRenderer:
-        if self._fused is None:
-            from augspec.compiler.render import FusedRenderer  # numba takes a moment to import
+    def _kernels(self, images: Tensor | Ragged, params: Params) -> Kernels | None:
+        """What renders these with kernels of its own; None if eager or compiled ops do.
 
-            self._fused = FusedRenderer(self.plan)
-        return self._fused
-
-
+        Raises:
+            ValueError: the backend cannot render these.
+        """
+        named, device = self.backend, as_pixels(images).device.type
+        for name, why_not, make in (
+            ("numba", not_fused, self._for_cpu),
+            ("triton", refuses, lambda: self._triton),
+        ):
 def not_fused(images: Tensor | Ragged, params: Params) -> str | None:
     """Why the fused kernels cannot render these, in words that follow their name; None if they can.
 

@@ -54,12 +54,13 @@ def make_program(stage: Stage, params: Sequence[Own], sizes: Sizes, count: int) 
         count: N.
     """
     given = dict(zip((step.id for step in stage.steps), params, strict=True))
-    parts: list[_Resample] = []
+    parts: list[Resampled] = []
     for part in stage.resamples:
-        parts.append(_Resample.of(part.steps, given, sizes, count))
+        own = [given[step.id] for step in part.steps]
+        parts.append(Resampled.of(part.steps, own, sizes, count))
         sizes = parts[-1].shape
     if not parts:
-        parts.append(_Resample.of((), given, sizes, count))
+        parts.append(Resampled.of((), (), sizes, count))
     shape = parts[-1].shape
     chained = [step.op.steps(given[step.id], shape) for step in stage.chain]
     if chained:
@@ -71,7 +72,7 @@ def make_program(stage: Stage, params: Sequence[Own], sizes: Sizes, count: int) 
     return Program(
         hows=torch.tensor([[part.how, part.antialias] for part in parts], dtype=torch.int64),
         boxes=torch.stack([part.box for part in parts], dim=1),
-        targets=torch.stack([part.target for part in parts], dim=1),
+        targets=torch.stack([_each(part.target, count) for part in parts], dim=1),
         windows=torch.stack([part.window for part in parts], dim=1),
         flips=torch.stack([part.flips for part in parts], dim=1),
         shapes=tuple(part.shape for part in parts),
@@ -81,45 +82,80 @@ def make_program(stage: Stage, params: Sequence[Own], sizes: Sizes, count: int) 
 
 
 @dataclass
-class _Resample:
-    """One resample of a program; see `Program`."""
+class Resampled:
+    """What one resample does to N samples; see `Program`.
+
+    Attributes:
+        how: the filter.
+        antialias: whether it widens where the box shrinks.
+        box: `(N, 4)` float64, top, bottom, left and right in pixels of what comes in.
+        target: height and width to which the box is resampled, or those of each.
+        window: `(N, 2)` int64, the row and column of these at which the result begins.
+        flips: `(N, 2)` int64, whether rows and columns are mirrored then.
+        shape: height and width of the result.
+    """
 
     how: Filter
     antialias: bool
     box: Tensor
-    target: Tensor
+    target: Sizes
     window: Tensor
     flips: Tensor
     shape: Size
 
     @classmethod
     def of(
-        cls, steps: Sequence[Step], given: Mapping[str, Own], sizes: Sizes, count: int
-    ) -> _Resample:
-        """A filter and the windows into its result, each seen through those before it."""
-        sides = _each(sizes, count)
+        cls,
+        steps: Sequence[Step],
+        params: Sequence[Own],
+        sizes: Sizes,
+        count: int,
+        device: torch.device | None = None,
+    ) -> Resampled:
+        """A filter and the windows into its result, each seen through those before it.
+
+        The host waits for no device where the images have one size.
+
+        Args:
+            steps: the filter, the windows.
+            params: for each of them, its parameters, `(N,)` each.
+            sizes: see `make_program`.
+            count: N.
+            device: that of the parameters; the CPU if None.
+        """
+        sides = _each(sizes, count, device)
         box = torch.stack([sides[:, 0] * 0, sides[:, 0], sides[:, 1] * 0, sides[:, 1]], dim=1)
         found = cls(
-            Filter.COPY, False, box.double(), sides, sides * 0, torch.zeros_like(sides), (0, 0)
+            how=Filter.COPY,
+            antialias=False,
+            box=box.double(),
+            target=sizes,
+            window=torch.zeros_like(sides),
+            flips=torch.zeros_like(sides),
+            shape=(0, 0),
         )
-        for step in steps:
-            sizes = found._add(step, given[step.id], sizes, count)
+        for step, own in zip(steps, params, strict=True):
+            sizes = found._add(step, own, sizes)
         assert isinstance(sizes, tuple), "the renderer takes no view that leaves sizes different"
         found.shape = sizes
         return found
 
-    def _add(self, step: Step, params: Own, sizes: Sizes, count: int) -> Sizes:
+    def _add(self, step: Step, params: Own, sizes: Sizes) -> Sizes:
         op, after = step.op, leaving(step.op, sizes)
         move = op.resample(params, sizes)
         if op.fused == "filter":
             self.how, self.antialias = move.how, move.antialias
-            self.target = _each(after, count)
+            self.target = after
             if move.box is not None:
-                self.box = self.box[:, [1, 1, 3, 3]] * torch.stack(move.box, dim=1)
+                height, width = self.box[:, 1], self.box[:, 3]
+                lengths = torch.stack([height, height, width, width], dim=1)
+                self.box = lengths * torch.stack(move.box, dim=1)
             return after
-        before, now = _each(sizes, count), _each(after, count)
+        count, device = len(self.window), self.window.device
+        before, now = _each(sizes, count, device), _each(after, count, device)
         for axis in range(2):
-            corner = torch.as_tensor(move.corner[axis]).long().expand(count)
+            corner = move.corner[axis]
+            corner = corner.long() if isinstance(corner, Tensor) else corner
             # in a mirrored result, the window is counted from the other end
             mirrored = before[:, axis] - corner - now[:, axis]
             flipped = self.flips[:, axis] > 0
@@ -129,8 +165,9 @@ class _Resample:
         return after
 
 
-def _each(sizes: Sizes, count: int) -> Tensor:
+def _each(sizes: Sizes, count: int, device: torch.device | None = None) -> Tensor:
     """The size of each sample's image, `(N, 2)` int64."""
     if isinstance(sizes, tuple):
-        return torch.tensor(sizes).expand(count, 2)
+        # filled there: a copy of numbers on the host would wait for the device
+        return torch.stack([torch.full((count,), n, device=device) for n in sizes], dim=1)
     return sizes

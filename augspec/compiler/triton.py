@@ -1,8 +1,9 @@
-"""Renders with one Triton kernel for each run of colour steps, on CUDA; without gradients.
+"""Renders with Triton kernels, on CUDA; without gradients.
 
-The kernel also does what lies at the ends of a view: bytes become numbers where its colours come
-first, and in the end the view is normalised, in its dtype and memory format. Everything else runs
-as the reference does.
+There is a kernel for a crop or resize with the windows and flips into its result, one for a blur,
+and one for a run of colour steps. The last also does what lies at the ends of a view: bytes become
+numbers where its colours come first, and in the end the view is normalised, in its dtype and memory
+format. Everything else runs as the reference does.
 """
 
 from __future__ import annotations
@@ -13,37 +14,53 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from augspec.compiler.eager import Params, own_params, unit_range
+from augspec.compiler.eager import Params, own_params, run_stage, unit_range
 from augspec.compiler.output import Output
-from augspec.compiler.plan import Step, ViewPlan
+from augspec.compiler.plan import Plan, Step, ViewPlan, alike
+from augspec.compiler.program import Resampled
 from augspec.compiler.schedule import (
     Pass,
     Stage,
     Stages,
     drop_idle,
+    fold_windows,
     hoist_flips,
     join_colours,
+    merge_runs,
     one_by_one,
     unpack_groups,
 )
 from augspec.kernels.opcodes import ARGUMENTS
 from augspec.kernels.ragged import Ragged
+from augspec.kernels.taps import Taps, window_taps
 from augspec.ops.color_jitter import ColorJitter
 from augspec.ops.contract import Op, Size
+from augspec.ops.gaussian_blur import GaussianBlur
 from augspec.ops.lowering import Steps, several_steps
 
-PASSES: tuple[Pass, ...] = (unpack_groups, drop_idle, hoist_flips, join_colours)
-"""What makes the schedule of this backend out of the plain plan, in this order."""
+COLOURS: tuple[Pass, ...] = (unpack_groups, drop_idle, hoist_flips, join_colours)
+"""What makes the schedule out of the plain plan, in this order, if colours alone have kernels."""
+PASSES: tuple[Pass, ...] = (unpack_groups, drop_idle, hoist_flips, fold_windows, join_colours)
+"""Likewise, with all kernels."""
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
 """What the images may be."""
 
+Own = Mapping[str, Tensor]
+
 
 class TritonRenderer:
-    """Renders views one op after the other, but for runs of colour steps."""
+    """Renders on CUDA with Triton kernels, and with plain ops where a step has none.
 
-    def __init__(self) -> None:
+    Args:
+        plan: whose views are rendered.
+        geometry: whether crops, flips and blurs have kernels too, and not colours alone.
+    """
+
+    def __init__(self, plan: Plan, *, geometry: bool = True) -> None:
+        self.plan, self.geometry = plan, geometry
         self._schedules: dict[tuple[str, Size], Stages] = {}
+        self._batches: dict[tuple[tuple[str, ...], Size], list[list[ViewPlan]]] = {}
 
     def stages(self, view: ViewPlan, size: Size) -> Stages:
         """The schedule of a view for images of this size; its last stage is always a chain.
@@ -53,38 +70,65 @@ class TritonRenderer:
         """
         if (view.name, size) not in self._schedules:
             stages = one_by_one(view)
-            for one in PASSES:
+            merging: tuple[Pass, ...] = (merge_runs,) if self.plan.merge else ()
+            for one in (*merging, *(PASSES if self.geometry else COLOURS)):
                 stages = one(stages, size)
             if not stages or stages[-1].kind != "chain":
                 stages = (*stages, Stage("chain", ()))
             self._schedules[view.name, size] = stages
         return self._schedules[view.name, size]
 
-    def render(
-        self, view: ViewPlan, x: Tensor, params: Mapping[str, Tensor], output: Output
-    ) -> Tensor:
-        """Renders a view.
+    def render(self, images: Tensor, params: Params, output: Output) -> dict[str, Tensor]:
+        """Renders the views.
 
         Args:
-            view: the view.
-            x: `(B, C, H, W)`, one of `DTYPES`, floating point in [0, 1], that `refuses` does not
-                refuse.
-            params: its parameters by `op.parameter`.
-            output: what the view is made as.
+            images: `(B, C, H, W)`, one of `DTYPES`, floating point in [0, 1], that `refuses` does
+                not refuse.
+            params: parameters by view and `op.parameter`.
+            output: what the views are made as.
 
         Returns:
-            `(B, C, h, w)`.
+            Views `(B, C, h, w)` by name.
 
         Raises:
-            KeyError: a parameter is missing.
+            KeyError: an unknown view, or a parameter is missing.
         """
-        stages = self.stages(view, (x.shape[-2], x.shape[-1]))
-        for stage in stages:
-            own = [own_params(step, params) for step in stage.steps]
-            if stage.kind == "step":
-                x = stage.steps[0].op.apply(unit_range(x), own[0])
+        found: dict[str, Tensor] = {}
+        size = (images.shape[-2], images.shape[-1])
+        for views in self.batches(tuple(params), size):
+            names = [view.name for view in views]
+            stages = self.stages(views[0], size)
+            rendered = self._run(stages, images, [params[name] for name in names], output)
+            found.update(zip(names, rendered.tensor_split(len(views)), strict=True))
+        return {name: found[name] for name in params}
+
+    def batches(self, names: tuple[str, ...], size: Size) -> list[list[ViewPlan]]:
+        """The views, with those together that run as one batch: they have the same ops.
+
+        Only where they begin with a resample, which reads images where they are: for another stage,
+        they would have to be copied.
+        """
+        if (names, size) not in self._batches:
+            found: list[list[ViewPlan]] = []
+            for group in alike(self.plan.view(name) for name in names):
+                together = self.stages(group[0], size)[0].kind == "resample"
+                found += [group] if together else [[view] for view in group]
+            self._batches[names, size] = found
+        return self._batches[names, size]
+
+    def _run(self, stages: Stages, images: Tensor, params: Sequence[Own], output: Output) -> Tensor:
+        """Renders views with these stages, one after the other as one batch."""
+        x = images
+        for number, stage in enumerate(stages):
+            given = [_joined(step, params) for step in stage.steps]
+            if stage.kind == "resample":
+                x = _resampled(stage.steps, x, given, len(params) if number == 0 else 1)
+            elif stage.kind == "chain":
+                x = _coloured(stage.steps, x, given, output if stage is stages[-1] else Output())
+            elif self.geometry and stage.kind == "step" and isinstance(stage.op, GaussianBlur):
+                x = _blurred(stage.op, x, given[0])
             else:
-                x = _run(stage.steps, x, own, output if stage is stages[-1] else Output())
+                x = run_stage(stage, unit_range(x), given)
         return x
 
 
@@ -118,17 +162,58 @@ def refuses(images: Tensor | Ragged, params: Params) -> str | None:
 
 
 def _interpreted() -> bool:
-    """Whether the kernel is for CPU tensors, as Triton's interpreter runs it."""
+    """Whether the kernels are for CPU tensors, as Triton's interpreter runs them."""
     from augspec.kernels.triton_chain import INTERPRETED
 
     return INTERPRETED
 
 
-def _run(
-    steps: Sequence[Step], x: Tensor, params: Sequence[Mapping[str, Tensor]], output: Output
-) -> Tensor:
-    """Runs a chain of colour steps with the kernel."""
-    from augspec.kernels.triton_chain import run_chain  # triton is not everywhere
+def _joined(step: Step, params: Sequence[Own]) -> dict[str, Tensor]:
+    """The parameters of a step in several views, one view after the other."""
+    own = [own_params(step, one) for one in params]
+    if len(own) == 1:
+        return own[0]
+    return {name: torch.cat([one[name] for one in own]) for name in step.parameters}
+
+
+def _resampled(steps: Sequence[Step], x: Tensor, params: Sequence[Own], views: int) -> Tensor:
+    """Runs a filter and the windows into its result, for as many views of each image."""
+    from augspec.kernels.triton_resample import resample  # triton is not everywhere
+
+    size, count = (x.shape[-2], x.shape[-1]), views * len(x)
+    move = Resampled.of(steps, params, size, count, x.device)
+    source = torch.arange(len(x), dtype=torch.int32, device=x.device).repeat(views)
+    rows, columns = (_taps(move, axis, size[axis]) for axis in range(2))
+    return resample(x, rows, columns, source)
+
+
+def _taps(move: Resampled, axis: int, side: int) -> Taps:
+    """What rows (axis 0) or columns (axis 1) of the result are made of."""
+    assert isinstance(move.target, tuple), "images of one size are resampled to one size"
+    low, high = move.box[:, 2 * axis], move.box[:, 2 * axis + 1]
+    return window_taps(
+        move.how,
+        move.antialias,
+        low,
+        high,
+        side,
+        move.target[axis],
+        move.window[:, axis],
+        move.flips[:, axis],
+        move.shape[axis],
+    )
+
+
+def _blurred(op: GaussianBlur, x: Tensor, params: Own) -> Tensor:
+    """Runs a blur."""
+    from augspec.kernels.triton_blur import blur
+
+    return blur(x, params["sigma"] * min(x.shape[-2], x.shape[-1]), op.kernel)
+
+
+def _coloured(steps: Sequence[Step], x: Tensor, params: Sequence[Own], output: Output) -> Tensor:
+    """Runs a chain of colour steps."""
+    from augspec.kernels.triton_chain import run_chain
 
     size = (x.shape[-2], x.shape[-1])
     lowered = Steps(

@@ -8,7 +8,6 @@ between them, so that the result is differentiable in the box.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import center_crop_image
 
 from augspec.kernels.taps import Interpolation as Interpolation
 from augspec.kernels.taps import box_taps
@@ -83,8 +82,18 @@ def axis_weights(
 
 
 def center_crop(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Crop `(B, C, H, W)` around the centre, with zeros around images that are smaller."""
-    return center_crop_image(x, list(size))
+    """Crop `(B, C, H, W)` around the centre, with zeros around images that are smaller.
+
+    As torchvision's, which takes a second or more to import.
+    """
+    (height, width), (h, w) = x.shape[-2:], size
+    top, left = center_start(height, h), center_start(width, w)
+    return F.pad(x, (-left, left + w - width, -top, top + h - height))
+
+
+def center_start(side: int, cut: int) -> int:
+    """The first pixel that a central cut of a side shows, with torchvision's rounding."""
+    return round((side - cut) / 2.0) if cut <= side else -((cut - side) // 2)
 
 
 def resize(

@@ -16,7 +16,7 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 from torch import Tensor
 
-from augspec.kernels.blur import check_kernel, gaussian_weights
+from augspec.kernels.blur import check_reach, gaussian_weights
 
 BLOCK = 1024
 """Pixels of one channel that a program makes; a power of 2."""
@@ -126,10 +126,12 @@ def blur(x: Tensor, sigma: Tensor, kernel: int) -> Tensor:
         `(B, C, H, W)` float32, contiguous; bytes are fractions of 255.
 
     Raises:
-        ValueError: see `augspec.kernels.blur.gaussian_blur`.
+        ValueError: the kernel is even, or too large for reflect padding of this image.
     """
     batch, channels, height, width = x.shape
-    check_kernel((height, width), kernel)
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"blur kernel is {kernel} pixels; allowed: odd numbers from 1")
+    check_reach((height, width), kernel)
     out = torch.empty(x.shape, dtype=torch.float32, device=x.device)
     if out.numel() == 0:
         return out

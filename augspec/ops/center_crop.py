@@ -34,11 +34,13 @@ class CenterCrop(SizedOp):
 
     def resample(self, params: Parameters, size: Sizes) -> Resample:
         """See `Op.resample`."""
+        from augspec.kernels.resample import center_start
+
         if isinstance(size, tuple):
-            top, left = (_start(n, m) for n, m in zip(size, pair(self.size), strict=True))
+            top, left = (center_start(n, m) for n, m in zip(size, pair(self.size), strict=True))
             return Resample(corner=(top, left))
         starts = [
-            [_start(n, m) for n, m in zip(own, pair(self.size), strict=True)]
+            [center_start(n, m) for n, m in zip(own, pair(self.size), strict=True)]
             for own in size.tolist()
         ]
         tops, lefts = size.new_tensor(starts).reshape(-1, 2).unbind(-1)
@@ -63,14 +65,11 @@ class CenterCrop(SizedOp):
         return scale_and_shift(one * sx, one * tx, one * sy, one * ty)
 
 
-def _start(side: int, cut: int) -> int:
-    """The first pixel that is cut out, with torchvision's rounding."""
-    return round((side - cut) / 2.0) if cut <= side else -((cut - side) // 2)
-
-
 def _axis(side: int, cut: int) -> tuple[float, float]:
     """Scale and shift along one axis, torchvision's rounding of the margin included."""
-    start = _start(side, cut)
+    from augspec.kernels.resample import center_start
+
+    start = center_start(side, cut)
     # edges: source -1..1 is pixel 0..side; target -1..1 is pixel start..start + cut
     scale = side / cut
     return scale, (side - 2 * start) / cut - 1
