@@ -1,0 +1,1 @@
+"""What `benchmarks/step.py` times: the trainer's step, taken apart."""
