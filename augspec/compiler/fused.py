@@ -12,6 +12,7 @@ from torch import Tensor
 from augspec.compiler.output import Output
 from augspec.compiler.program import make_program
 from augspec.compiler.schedule import Stage
+from augspec.kernels.memory import advise_large_pages
 from augspec.kernels.ragged import Ragged
 from augspec.native.machine import render
 from augspec.native.run import in_threads
@@ -47,6 +48,7 @@ def run_fused(
         dtype=torch.bfloat16 if small else torch.float32,
         memory_format=output.memory_format,
     )
+    advise_large_pages(views.data_ptr(), views.nbytes)
     last = views.is_contiguous(memory_format=torch.channels_last) and not views.is_contiguous()
     flat = (views.permute(0, 2, 3, 1) if last else views).reshape(-1)
     target = flat.view(torch.int16).numpy().view(np.uint16) if small else flat.numpy()

@@ -25,7 +25,7 @@ def _entry(digest):
             height, width = sizes[source[i], 0], sizes[source[i], 1]
             for stage in range(shapes.shape[0]):
                 widest = max(widest, width)
-                rows_needed = max(rows_needed, height * shapes[stage, 1])
+                rows_needed = max(rows_needed, height * max(width, shapes[stage, 1]))
                 height, width = shapes[stage, 0], shapes[stage, 1]
                 most = max(most, height * width)
         row = np.empty(widest, np.float32)

@@ -7,6 +7,9 @@ import numpy as np
 from augspec.native.jit import kernel
 from augspec.native.taps import count_taps, find_taps
 
+ROW_TAP = 0.2
+"""What a tap takes where whole rows are mixed, where one that picks its pixel takes 1."""
+
 _255 = np.float32(255)
 
 
@@ -124,7 +127,7 @@ def resampled(
         out_height: rows of the result.
         out_width: columns of the result.
         row: `(>= width,)` float32 to work with.
-        rows: `(>= height * out_width,)` float32 to work with.
+        rows: `(>= height * max(width, out_width),)` float32 to work with.
         out: `(channels * out_height * out_width,)` float32 to write.
     """
     taps_y = count_taps(how, antialias, box[1] - box[0], height, size[0])
@@ -143,13 +146,25 @@ def resampled(
     left, right = np.int64(start_x.min()), np.int64(start_x.max()) + taps_x
     for x in range(out_width):
         start_x[x] -= np.uint32(left)
+    wide = right - left
+    gathers = (bottom - top) * out_width * taps_x
+    # the order that costs less, by what a tap of a row and a tap of a pixel take
+    columns_first = out_height * (out_width * taps_x + ROW_TAP * wide * taps_y) < gathers
     for channel in range(channels):
         for y in range(top, bottom):
             begin = at + channel * strides[0] + y * strides[1] + left * strides[2]
-            load(source, begin, strides[2], scale, row[: right - left])
-            to = (y - top) * out_width
-            _across(row, start_x, weights_x, rows[to : to + out_width])
+            if columns_first:
+                to = (y - top) * wide
+                load(source, begin, strides[2], scale, rows[to : to + wide])
+            else:
+                load(source, begin, strides[2], scale, row[:wide])
+                to = (y - top) * out_width
+                _across(row, start_x, weights_x, rows[to : to + out_width])
         for y in range(out_height):
             to = (channel * out_height + y) * out_width
-            begin = (start_y[y] - top) * out_width
-            _down(rows, begin, weights_y, y, out[to : to + out_width])
+            first = start_y[y] - top
+            if columns_first:
+                _down(rows, first * wide, weights_y, y, row[:wide])
+                _across(row, start_x, weights_x, out[to : to + out_width])
+            else:
+                _down(rows, first * out_width, weights_y, y, out[to : to + out_width])
