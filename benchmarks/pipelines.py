@@ -16,7 +16,6 @@ is then the time to read the source once and to write the views once.
 from __future__ import annotations
 
 import datetime
-import difflib
 import json
 import os
 import shlex
@@ -37,7 +36,8 @@ from pipeline_bench.stage import VIEWS, Conditions, Measured, Stage
 from pipeline_bench.timing import Quartiles
 from pipeline_bench.workloads import ROOT, WORKLOADS, Workload
 
-from augspec.language.files import write_atomically
+import augspec
+from augspec import write_atomically
 
 PHOTOS = ROOT.parent / "shared" / "data" / "photos"
 BEGUN = time.perf_counter()
@@ -132,7 +132,8 @@ def pipelines(
         workload = WORKLOADS[work]
         workload = replace(workload, batch=effort.batches.get(work, workload.batch))
         document["workloads"].append(_compare(workload, names, conditions, effort.repeats))
-    growing = [n for n in names if n == REFERENCE or n.startswith("augspec")]
+    ours = next((name for name in names if name.startswith("augspec")), None)
+    growing = [name for name in names if name in (REFERENCE, ours)]
     if growth and growing:
         plans = sweeps(effort.grown_batches, effort.grown_sizes, effort.grown_batch)
         document["growth"] = [
@@ -188,9 +189,8 @@ def _chosen(option: str, asked: list[str] | None, known: list[str]) -> list[str]
     """
     for name in asked or []:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise UsageError(f"{option} {name}: unknown{meant} (allowed: {', '.join(known)})")
+            hint = augspec.meant(name, known)
+            raise UsageError(f"{option} {name}: unknown{hint} (allowed: {', '.join(known)})")
     return [name for name in known if asked is None or name in asked]
 
 

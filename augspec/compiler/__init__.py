@@ -35,7 +35,7 @@ def compile(
     Args:
         spec: a validated spec.
         seed: keys every draw, together with the epoch; in [0, 2**32).
-        backend: `auto`, `eager`, `compiled` or `numba`, see `Pipeline`.
+        backend: `auto`, `eager`, `compiled`, `numba` or `triton`, see `Pipeline`.
         dtype: of the views; float32 if None.
         memory_format: of the views; `torch.contiguous_format` if None.
         merge: render geometric ops in a row as one resample, where they agree. This changes pixels:

@@ -43,7 +43,7 @@ class Renderer:
         self.plan, self.backend = plan, backend
         self._compiled = CompiledRenderer(merge=plan.merge)
         self._fused: FusedRenderer | None = None
-        # on a GPU, the rest has been measured to be faster with the ops of torch
+        # auto takes what was measured on a GPU: the kernels for colours
         self._triton = TritonRenderer(plan, geometry=backend == "triton")
 
     def render(
@@ -68,9 +68,9 @@ class Renderer:
         """
         if isinstance(images, Ragged) and self.plan.merge:
             raise ValueError("a pipeline that merges geometric ops takes images of one size")
-        kernels = self._kernels(images, params)
-        if kernels is not None:
-            return kernels.render(images, params, output)
+        rendered = self._by_kernels(images, params, output)
+        if rendered is not None:
+            return rendered
         if isinstance(images, Ragged):
             return {
                 name: output.finish(render_ragged(self.plan.view(name), images, own), mean, std)
@@ -81,23 +81,46 @@ class Renderer:
         for name, own in params.items():
             view = self.plan.view(name)
             if self.backend == "compiled":
-                rendered = self._compiled.render(view, x, own)
+                plain = self._compiled.render(view, x, own)
             else:
-                rendered = render_eager(view, x, own, merge=self.plan.merge)
-            found[name] = output.finish(rendered, mean, std)
+                plain = render_eager(view, x, own, merge=self.plan.merge)
+            found[name] = output.finish(plain, mean, std)
         return found
 
-    def _kernels(self, images: Tensor | Ragged, params: Params) -> Kernels | None:
-        """What renders these with kernels of its own; None if eager or compiled ops do.
+    def _by_kernels(
+        self, images: Tensor | Ragged, params: Params, output: Output
+    ) -> dict[str, Tensor] | None:
+        """Renders views with kernels made for that; None if the ops of torch are to do it.
 
         Raises:
             ValueError: the backend cannot render these.
         """
-        named, device = self.backend, as_pixels(images).device.type
-        for name, why_not, make in (
-            ("numba", not_fused, self._for_cpu),
-            ("triton", refuses, lambda: self._triton),
-        ):
+        name = self.backend
+        if name == "auto":
+            name = "triton" if images.device.type == "cuda" else "numba"
+        if name == "numba":
+            why = not_fused(images, params)
+            if why is None:
+                return self._for_cpu().render(images, params, output)
+        elif name == "triton":
+            why = refuses(images, params)
+            if why is None:
+                assert isinstance(images, Tensor), "others are refused"
+                return self._triton.render(images, params, output)
+        else:
+            return None
+        if self.backend != "auto":
+            raise ValueError(f"backend {name!r} {why}: take 'auto', 'eager' or 'compiled'")
+        return None
+
+    def _for_cpu(self) -> FusedRenderer:
+        if self._fused is None:
+            from augspec.compiler.render import FusedRenderer  # numba takes a moment to import
+
+            self._fused = FusedRenderer(self.plan)
+        return self._fused
+
+
 def not_fused(images: Tensor | Ragged, params: Params) -> str | None:
     """Why the fused kernels cannot render these, in words that follow their name; None if they can.
 

@@ -30,6 +30,14 @@ def own_params(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
+def joined_params(step: Step, params: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The parameters of a step in several views, one view after the other."""
+    own = [own_params(step, one) for one in params]
+    if len(own) == 1:
+        return own[0]
+    return {name: torch.cat([one[name] for one in own]) for name in step.parameters}
+
+
 def unit_range(images: Tensor) -> Tensor:
     """Images as float32 (or float64, if they are) in [0, 1].
 

@@ -62,8 +62,9 @@ class Pipeline(nn.Module):
         plan: what to run.
         seed: keys every draw, together with the epoch; in [0, 2**32).
         backend: what renders: `eager`, the reference, one op after the other; `compiled`, with
-            `torch.compile` for runs of colour steps; `numba`, kernels for CPUs that give no
-            gradients; `auto`, numba where it can, and else eager. They agree to about 1e-5.
+            `torch.compile` for runs of colour steps; `numba` and `triton`, kernels for CPUs and for
+            CUDA that give no gradients; `auto`, numba on CPUs and the colour kernels of triton on
+            CUDA where they can, and else eager. They agree to about 1e-5.
         dtype: of the views.
         memory_format: of the views, `torch.contiguous_format` or `torch.channels_last`.
 

@@ -123,15 +123,15 @@ class Resampled:
             count: N.
             device: that of the parameters; the CPU if None.
         """
-        sides = _each(sizes, count, device)
-        box = torch.stack([sides[:, 0] * 0, sides[:, 0], sides[:, 1] * 0, sides[:, 1]], dim=1)
+        box = torch.zeros(count, 4, dtype=torch.float64, device=device)
+        box[:, 1], box[:, 3] = _sides(sizes)
         found = cls(
             how=Filter.COPY,
             antialias=False,
-            box=box.double(),
+            box=box,
             target=sizes,
-            window=torch.zeros_like(sides),
-            flips=torch.zeros_like(sides),
+            window=torch.zeros(count, 2, dtype=torch.int64, device=device),
+            flips=torch.zeros(count, 2, dtype=torch.int64, device=device),
             shape=(0, 0),
         )
         for step, own in zip(steps, params, strict=True):
@@ -147,27 +147,33 @@ class Resampled:
             self.how, self.antialias = move.how, move.antialias
             self.target = after
             if move.box is not None:
-                height, width = self.box[:, 1], self.box[:, 3]
-                lengths = torch.stack([height, height, width, width], dim=1)
-                self.box = lengths * torch.stack(move.box, dim=1)
+                height, width = _sides(sizes)
+                top, bottom, left, right = move.box
+                edges = [height * top, height * bottom, width * left, width * right]
+                self.box = torch.stack(edges, dim=1)
             return after
-        count, device = len(self.window), self.window.device
-        before, now = _each(sizes, count, device), _each(after, count, device)
-        for axis in range(2):
+        for axis, (before, now) in enumerate(zip(_sides(sizes), _sides(after), strict=True)):
             corner = move.corner[axis]
             corner = corner.long() if isinstance(corner, Tensor) else corner
             # in a mirrored result, the window is counted from the other end
-            mirrored = before[:, axis] - corner - now[:, axis]
-            flipped = self.flips[:, axis] > 0
-            self.window[:, axis] += torch.where(flipped, mirrored, corner)
+            mirrored = before - corner - now
+            if isinstance(mirrored, Tensor) or (mirrored, corner) != (0, 0):
+                self.window[:, axis] += torch.where(self.flips[:, axis] > 0, mirrored, corner)
         if move.flipped is not None:
             self.flips[:, move.flip] ^= move.flipped.long()
         return after
 
 
-def _each(sizes: Sizes, count: int, device: torch.device | None = None) -> Tensor:
+def _sides(sizes: Sizes) -> tuple[int | Tensor, int | Tensor]:
+    """Height and width: two numbers, or `(N,)` int64 each."""
+    if isinstance(sizes, tuple):
+        return sizes
+    height, width = sizes.unbind(dim=-1)
+    return height, width
+
+
+def _each(sizes: Sizes, count: int) -> Tensor:
     """The size of each sample's image, `(N, 2)` int64."""
     if isinstance(sizes, tuple):
-        # filled there: a copy of numbers on the host would wait for the device
-        return torch.stack([torch.full((count,), n, device=device) for n in sizes], dim=1)
+        return torch.tensor(sizes).expand(count, 2)
     return sizes

@@ -8,10 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from augspec.compiler.eager import Params, own_params, run_stage, unit_range
+from augspec.compiler.eager import Params, joined_params, run_stage, unit_range
 from augspec.compiler.fused import run_fused
 from augspec.compiler.output import Output
-from augspec.compiler.plan import Plan, Step, ViewPlan
+from augspec.compiler.plan import Plan, ViewPlan
 from augspec.compiler.ragged import render_ragged
 from augspec.compiler.schedule import Stages, schedule, stack_views
 from augspec.kernels.ragged import Ragged
@@ -60,7 +60,8 @@ class FusedRenderer:
                     found[view.name] = output.finish(x)
                 continue
             rendered = self._together(views, images, [params[name] for name in names], size, output)
-            found.update(zip(names, rendered.split(len(images)), strict=True))
+            parts = rendered.unflatten(0, (len(names), len(images))).unbind(0)
+            found.update(zip(names, parts, strict=True))
         return {name: found[name] for name in params}
 
     def _brings_one_size(self, view: ViewPlan) -> bool:
@@ -90,7 +91,7 @@ class FusedRenderer:
         source = torch.arange(len(images)).repeat(len(views))
         x: Tensor | Ragged = images
         for stage in stages:
-            given = [_joined(step, params) for step in stage.steps]
+            given = [joined_params(step, params) for step in stage.steps]
             if stage.kind == "fused":
                 last = stage is stages[-1]
                 x = run_fused(stage, x, given, source, output if last else Output())
@@ -100,11 +101,3 @@ class FusedRenderer:
             source = torch.arange(count)
         assert isinstance(x, Tensor)
         return x if stages[-1].kind == "fused" else output.finish(x)
-
-
-def _joined(step: Step, params: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """The parameters of a step in several views, one view after the other."""
-    own = [own_params(step, one) for one in params]
-    if len(own) == 1:
-        return own[0]
-    return {name: torch.cat([one[name] for one in own]) for name in step.parameters}

@@ -93,7 +93,10 @@ class HostPart:
     def __init__(self, pipeline: Pipeline) -> None:
         self._plan, self._seed = pipeline.plan, pipeline.seed
         heads = _part(pipeline.plan, lambda view: slice(head_length(view)))
-        self._head = Pipeline(replace(heads, normalize=None), backend=pipeline.renderer.backend)
+        backend = pipeline.renderer.backend
+        # kernels for GPUs are the device's
+        backend = "auto" if backend == "triton" else backend
+        self._head = Pipeline(replace(heads, normalize=None), backend=backend)
 
     def __call__(
         self, images: Images, *, ids: Tensor, epoch: int, positions: Tensor | None = None

@@ -9,12 +9,15 @@ format. Everything else runs as the reference does.
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from augspec.compiler.eager import Params, own_params, run_stage, unit_range
+from augspec.compiler.eager import Params, joined_params, run_stage, unit_range
 from augspec.compiler.output import Output
 from augspec.compiler.plan import Plan, Step, ViewPlan, alike
 from augspec.compiler.program import Resampled
@@ -120,7 +123,7 @@ class TritonRenderer:
         """Renders views with these stages, one after the other as one batch."""
         x = images
         for number, stage in enumerate(stages):
-            given = [_joined(step, params) for step in stage.steps]
+            given = [joined_params(step, params) for step in stage.steps]
             if stage.kind == "resample":
                 x = _resampled(stage.steps, x, given, len(params) if number == 0 else 1)
             elif stage.kind == "chain":
@@ -148,6 +151,8 @@ def refuses(images: Tensor | Ragged, params: Params) -> str | None:
     device = images.device
     if device.type != "cuda" and not _interpreted():
         return f"renders on CUDA GPUs, and the images are on {device}"
+    if device.type == "cuda" and (lack := lacking(device)):
+        return lack
     if images.dtype not in DTYPES:
         names = ", ".join(str(dtype).removeprefix("torch.") for dtype in DTYPES)
         given = str(images.dtype).removeprefix("torch.")
@@ -161,19 +166,29 @@ def refuses(images: Tensor | Ragged, params: Params) -> str | None:
     return None
 
 
+@lru_cache
+def lacking(device: torch.device) -> str | None:
+    """What keeps Triton from compiling for a GPU, in words that follow its name; None if nothing.
+
+    Args:
+        device: the GPU.
+    """
+    if torch.version.hip is None:
+        major, minor = torch.cuda.get_device_capability(device)
+        if major < 7:  # Triton compiles for Volta and what came after
+            return (
+                f"needs a GPU of compute capability 7.0 or more, and {device} has {major}.{minor}"
+            )
+    if not (os.environ.get("CC") or shutil.which("clang") or shutil.which("gcc")):
+        return "needs a C compiler: set CC, or install gcc or clang"
+    return None
+
+
 def _interpreted() -> bool:
     """Whether the kernels are for CPU tensors, as Triton's interpreter runs them."""
     from augspec.kernels.triton_chain import INTERPRETED
 
     return INTERPRETED
-
-
-def _joined(step: Step, params: Sequence[Own]) -> dict[str, Tensor]:
-    """The parameters of a step in several views, one view after the other."""
-    own = [own_params(step, one) for one in params]
-    if len(own) == 1:
-        return own[0]
-    return {name: torch.cat([one[name] for one in own]) for name in step.parameters}
 
 
 def _resampled(steps: Sequence[Step], x: Tensor, params: Sequence[Own], views: int) -> Tensor:
@@ -183,25 +198,27 @@ def _resampled(steps: Sequence[Step], x: Tensor, params: Sequence[Own], views: i
     size, count = (x.shape[-2], x.shape[-1]), views * len(x)
     move = Resampled.of(steps, params, size, count, x.device)
     source = torch.arange(len(x), dtype=torch.int32, device=x.device).repeat(views)
-    rows, columns = (_taps(move, axis, size[axis]) for axis in range(2))
-    return resample(x, rows, columns, source)
+    return resample(x, *_taps(move, size), source)
 
 
-def _taps(move: Resampled, axis: int, side: int) -> Taps:
-    """What rows (axis 0) or columns (axis 1) of the result are made of."""
+def _taps(move: Resampled, size: Size) -> tuple[Taps, Taps]:
+    """What the rows and the columns of a result are made of."""
     assert isinstance(move.target, tuple), "images of one size are resampled to one size"
-    low, high = move.box[:, 2 * axis], move.box[:, 2 * axis + 1]
-    return window_taps(
-        move.how,
-        move.antialias,
-        low,
-        high,
-        side,
-        move.target[axis],
-        move.window[:, axis],
-        move.flips[:, axis],
-        move.shape[axis],
+    rows, columns = zip(size, move.target, move.shape, strict=True)
+    # for each axis `(2, N)`
+    parts = [move.box[:, 0::2].mT, move.box[:, 1::2].mT, move.window.mT, move.flips.mT]
+    if rows == columns:  # both at once, in half as many launches
+        return _line_taps(move, rows, [part.reshape(-1) for part in parts]).halves()
+    return (
+        _line_taps(move, rows, [part[0] for part in parts]),
+        _line_taps(move, columns, [part[1] for part in parts]),
     )
+
+
+def _line_taps(move: Resampled, sides: tuple[int, int, int], parts: Sequence[Tensor]) -> Taps:
+    low, high, window, flips = parts
+    side, target, shown = sides
+    return window_taps(move.how, move.antialias, low, high, side, target, window, flips, shown)
 
 
 def _blurred(op: GaussianBlur, x: Tensor, params: Own) -> Tensor:

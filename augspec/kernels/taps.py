@@ -176,6 +176,13 @@ class Taps:
     weights: Tensor
     counts: Tensor
 
+    def halves(self) -> tuple[Taps, Taps]:
+        """The taps of the first half of the samples, and of the second."""
+        starts, weights, counts = (
+            values.tensor_split(2) for values in (self.starts, self.weights, self.counts)
+        )
+        return Taps(starts[0], weights[0], counts[0]), Taps(starts[1], weights[1], counts[1])
+
 
 def window_taps(
     how: Filter,
@@ -213,8 +220,8 @@ def window_taps(
         mode = cast(Interpolation, how.name.lower())
         first, weights = box_taps(low, high, in_size, out_size, mode, antialias, target)
         if antialias and how != Filter.NEAREST:
-            taps = 2 * _REACH[mode] * max(in_size / out_size, 1.0)
-            first, weights = _from_the_first(first, weights, _rounded(min(taps, in_size)))
+            most = 2 * _REACH[mode] * max(in_size / out_size, 1.0)
+            first, weights = _from_the_first(first, weights, _rounded(min(most, in_size)))
     exists = (target >= 0) & (target < out_size)
     weights = torch.where(exists.unsqueeze(2), weights, 0.0).float()
     taps = weights.shape[2]

@@ -20,10 +20,16 @@ from torch import Tensor
 
 from augspec.kernels.taps import Taps
 
-TILE = (16, 32)
+TILE = (8, 32)
 """Rows and columns that a program makes; powers of 2."""
+WARPS = 8
+"""A thread for each pixel: the 32 of a warp then read along one row of the source. Of several to a
+thread, Triton makes neighbours, for the sake of the store, and spreads each load over four rows."""
 UNROLLED = 16
 """How many taps of a row are read in one go at most."""
+# these may be halves, whose addresses must not look different to the compiler
+_ANYWHERE = ["row_starts", "row_weights", "row_counts"]
+_ANYWHERE += ["column_starts", "column_weights", "column_counts"]
 
 
 @triton.jit
@@ -39,7 +45,7 @@ def _store(there, value, inside, BYTES: tl.constexpr):
     tl.store(there, value, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize_on_alignment=_ANYWHERE)
 def _resample(
     image,
     source,
@@ -183,6 +189,7 @@ def resample(x: Tensor, rows: Taps, columns: Taps, source: Tensor | None = None)
             UNROLL=min(taps, UNROLLED),
             TILE_HEIGHT=TILE[0],
             TILE_WIDTH=TILE[1],
-            num_warps=4,
+            num_warps=WARPS,
+            enable_fp_fusion=False,  # rounded as on a CPU
         )
     return out

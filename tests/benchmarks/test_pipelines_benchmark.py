@@ -154,7 +154,8 @@ def test_the_compiled_peer_makes_the_same_kind_of_views(photos: list[Path], tmp_
 def test_a_mistake_of_the_caller_is_one_line(
     photos: list[Path], arguments: tuple[str, ...], said: str
 ) -> None:
-    done = run("--photos", str(photos[0].parent), *arguments)
+    folder = () if "--photos" in arguments else ("--photos", str(photos[0].parent))
+    done = run(*folder, *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
