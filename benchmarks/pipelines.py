@@ -5,7 +5,7 @@
 Times the two augmented views of SimCLR's recipes on ImageNet (from uint8 256 x 256, and from JPEG
 photographs) and on CIFAR, and writes `pipelines.md`, `pipelines.json`, `pipelines.png` and
 `pipelines-growth.png` to `docs/benchmarks/`. All contestants run in turns, each in its own process;
-see `benchmarks/pipeline_bench/` for what they are. About 10 minutes on two CPU cores; wants a quiet
+see `benchmarks/pipeline_bench/` for what they are. A quarter of an hour on two cores; wants a quiet
 machine, because two cores that somebody else uses are no two cores. albumentations is not part of
 the project: `pip install albumentations`, or it is left out.
 
@@ -69,7 +69,7 @@ class Effort:
     grown_repeats: int
 
 
-FULL = Effort({}, 15, (16, 32, 64, 128, 256, 512, 1024), (32, 64, 96, 128, 192, 224, 384), 64, 5)
+FULL = Effort({}, 9, (16, 64, 256, 1024), (32, 96, 224, 384), 64, 5)
 GPU = replace(FULL, batches=dict.fromkeys(WORKLOADS, 1024))
 QUICK = Effort({"imagenet": 4, "photographs": 4, "cifar": 8}, 2, (2, 4), (32, 48), 2, 1)
 
@@ -94,7 +94,7 @@ def pipelines(
         out: where the results go; docs/benchmarks, or runs/benchmarks with --quick.
         device: where the views are made.
         threads: CPU threads, or worker processes, of each contestant.
-        repeats: timed calls of each contestant; 15, or 2 with --quick.
+        repeats: timed calls of each contestant; 9, or 2 with --quick.
         quick: tiny batches, to see that everything runs.
         growth: whether the growth tables are measured too.
         only: names of contestants; all if left out.

@@ -12,7 +12,7 @@ from torch import Tensor
 from augspec.compiler.output import Output
 from augspec.compiler.program import make_program
 from augspec.compiler.schedule import Stage
-from augspec.kernels.memory import advise_large_pages
+from augspec.kernels.memory import empty
 from augspec.kernels.ragged import Ragged
 from augspec.native.machine import render
 from augspec.native.run import in_threads
@@ -43,16 +43,16 @@ def run_fused(
     program = make_program(stage, params, sizes, len(source))
     channels, (height, width) = given.channels, program.shapes[-1]
     small = output.dtype == torch.bfloat16
-    views = torch.empty(
-        (len(source), channels, height, width),
-        dtype=torch.bfloat16 if small else torch.float32,
-        memory_format=output.memory_format,
-    )
-    advise_large_pages(views.data_ptr(), views.nbytes)
-    last = views.is_contiguous(memory_format=torch.channels_last) and not views.is_contiguous()
-    flat = (views.permute(0, 2, 3, 1) if last else views).reshape(-1)
+    dtype = torch.bfloat16 if small else torch.float32
+    count = len(source) * channels * height * width
+    flat = empty(count * dtype.itemsize).view(dtype)
+    if output.memory_format == torch.channels_last:
+        views = flat.view(len(source), height, width, channels).permute(0, 3, 1, 2)
+        steps = (1, width * channels, channels)
+    else:
+        views = flat.view(len(source), channels, height, width)
+        steps = (height * width, width, 1)
     target = flat.view(torch.int16).numpy().view(np.uint16) if small else flat.numpy()
-    steps = (1, width * channels, channels) if last else (height * width, width, 1)
     arrays = (
         given.pixels,
         source.numpy(),

@@ -1,28 +1,60 @@
-"""Memory for large results, in large pages."""
+"""Memory for batches, used again: new pages are dear, and every batch would ask for all of its own.
+
+A block that nobody refers to any more is kept for the next batch of about its size, in large pages
+where the system has them. For a batch of views, making new pages takes about as long as rendering.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import mmap
 import sys
+import weakref
+from threading import Lock
 
-LARGE = 4 * 2**20
-"""Bytes from which on large pages are asked for: two of them, at least one of which is whole."""
+import numpy as np
+import torch
+from torch import Tensor
+
+LARGE = 2**20
+"""Bytes from which on a block is kept."""
+
+KEPT = 2**30
+"""Bytes that are kept at most, in all."""
+
+_blocks: list[mmap.mmap] = []  # the longest kept first
+_lock = Lock()
 
 
-def advise_large_pages(address: int, size: int) -> None:
-    """Asks the system to back memory that was just allocated with large pages.
+def empty(size: int) -> Tensor:
+    """Memory of `size` bytes, `(size,)` uint8 on the CPU, with anything in it.
 
-    Otherwise a batch of views touches thousands of new pages of 4 KiB, and making these takes as
-    long as rendering. Only Linux is asked, and it need not do it.
-
-    Args:
-        address: of the first byte.
-        size: bytes.
+    As long as any tensor or array refers to it, it is theirs alone.
     """
     if size < LARGE or sys.platform != "linux":
-        return
-    page = mmap.PAGESIZE
-    first, last = -(-address // page) * page, (address + size) // page * page
-    libc = ctypes.CDLL(None)
-    libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(last - first), mmap.MADV_HUGEPAGE)
+        return torch.empty(size, dtype=torch.uint8)
+    block = _take(size)
+    owner = np.frombuffer(block, dtype=np.uint8, count=size)
+    # the tensor holds this array until its last view is gone
+    weakref.finalize(owner, _give_back, block).atexit = False
+    return torch.from_numpy(owner)
+
+
+def _take(size: int) -> mmap.mmap:
+    """The smallest kept block that is large enough, and not much too large, or a new one."""
+    with _lock:
+        fitting = [block for block in _blocks if size <= len(block) <= 2 * size]
+        if fitting:
+            block = min(fitting, key=len)
+            # by identity: blocks compare by nothing else, but need not stay so
+            del _blocks[next(k for k, kept in enumerate(_blocks) if kept is block)]
+            return block
+    block = mmap.mmap(-1, size)
+    block.madvise(mmap.MADV_HUGEPAGE)
+    return block
+
+
+def _give_back(block: mmap.mmap) -> None:
+    with _lock:
+        _blocks.append(block)
+        while sum(map(len, _blocks)) > KEPT:
+            _blocks.pop(0)

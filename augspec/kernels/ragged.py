@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from augspec.kernels.memory import advise_large_pages
+from augspec.kernels.memory import empty
 
 NOTHING = "a ragged batch needs at least one image"
 
@@ -70,9 +70,10 @@ class Ragged:
         interleaved = all(image.permute(1, 2, 0).is_contiguous() for image in images)
         flat = [(x.permute(1, 2, 0) if interleaved else x).reshape(-1) for x in images]
         sizes = torch.tensor([x.shape[1:] for x in images], dtype=torch.int64)
-        pixels = first.new_empty(sum(len(image) for image in flat))
-        if pixels.device.type == "cpu":
-            advise_large_pages(pixels.data_ptr(), pixels.nbytes)
+        if first.device.type == "cpu":
+            pixels = empty(sum(image.nbytes for image in flat)).view(first.dtype)
+        else:
+            pixels = first.new_empty(sum(len(image) for image in flat))
         return cls(torch.cat(flat, out=pixels), sizes, first.shape[0], interleaved)
 
     @classmethod

@@ -31,7 +31,8 @@ def _page(document: Document) -> Iterator[str]:
     yield (
         "Each figure is for both augmented views of a batch, float32 and normalised; images/s "
         "counts source images. Contestants ran in processes of their own and took turns, "
-        f"{document['repeats']} calls each after warming up; median, and quartiles in brackets. "
+        f"{document['repeats']} timed calls each, an untimed one before every one of them; median, "
+        "and quartiles in brackets. "
         "Memory is the peak of one call beyond its input, outputs included. What each contestant "
         "is, and where its pixels differ, is said in `benchmarks/pipeline_bench/`."
     )

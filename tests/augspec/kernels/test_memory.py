@@ -1,34 +1,73 @@
-"""Large pages for large results."""
+"""Memory that is used again."""
 
 from __future__ import annotations
 
-import re
+import gc
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
 
-from augspec.kernels.memory import LARGE, advise_large_pages
+from augspec.kernels import memory
+from augspec.kernels.memory import LARGE, empty
 
-
-def advised(address: int) -> bool:
-    """Whether the system knows that the memory at this address wants large pages."""
-    inside = False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        bounds = re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)
-        if bounds:
-            inside = int(bounds[1], 16) <= address < int(bounds[2], 16)
-        if inside and line.startswith("VmFlags:"):
-            return " hg" in line
-    raise AssertionError("no such memory")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="blocks are kept on Linux only")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked for large pages")
-def test_large_memory_is_advised_and_small_memory_is_not() -> None:
-    for count, expected in ((16 * LARGE, True), (LARGE - 1, False)):
-        memory = torch.empty(count, dtype=torch.uint8)
-        advise_large_pages(memory.data_ptr(), memory.nbytes)
-        assert advised(memory.data_ptr() + memory.nbytes // 2) == expected
-        memory.fill_(7)
-        assert memory.max() == memory.min() == 7
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    gc.collect()
+    memory._blocks.clear()
+
+
+def test_freed_memory_is_used_again() -> None:
+    first = empty(4 * LARGE)
+    address = first.data_ptr()
+    del first
+    assert empty(3 * LARGE).data_ptr() == address
+
+
+USES: dict[str, Callable[[Tensor], object]] = {
+    "view": lambda whole: whole.reshape(4, -1)[1, 3:],
+    "array": lambda whole: whole.numpy()[7:],
+    "other dtype": lambda whole: whole.view(torch.float32).reshape(2, 2, -1).permute(2, 0, 1),
+}
+
+
+@pytest.mark.parametrize("kind", USES)
+def test_memory_that_is_in_use_is_nobody_elses(kind: str) -> None:
+    whole = empty(4 * LARGE)
+    address, user = whole.data_ptr(), USES[kind](whole)
+    del whole
+    other = empty(4 * LARGE)
+    assert other.data_ptr() != address
+    del user
+    assert empty(4 * LARGE).data_ptr() == address
+
+
+def test_much_larger_blocks_wait_for_what_needs_them() -> None:
+    large = empty(16 * LARGE)
+    address = large.data_ptr()
+    del large
+    small = empty(2 * LARGE)
+    assert small.data_ptr() != address
+    assert empty(16 * LARGE).data_ptr() == address
+
+
+def test_what_is_kept_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "KEPT", 6 * LARGE)
+    for block in [empty(k * LARGE) for k in (2, 3, 4)]:
+        block.fill_(1)
+        del block
+    gc.collect()
+    assert sum(map(len, memory._blocks)) <= 6 * LARGE
+
+
+def test_small_memory_is_torchs() -> None:
+    tensor = empty(LARGE - 1)
+    tensor.fill_(3)
+    assert tensor.shape == (LARGE - 1,) and not memory._blocks
+    del tensor
+    assert not memory._blocks
