@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import sys
 import weakref
-from threading import Lock
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -21,8 +21,12 @@ LARGE = 2**20
 KEPT = 2**30
 """Bytes that are kept at most, in all."""
 
-_blocks: list[mmap.mmap] = []  # the longest kept first
-_lock = Lock()
+_blocks: list[mmap.mmap] = []
+"""What is kept, the longest kept first.
+
+Without a lock: what gives blocks back may run wherever Python collects garbage, inside of what
+would hold the lock too. Each step here is one of the list's own, which nothing interrupts.
+"""
 
 
 def empty(size: int) -> Tensor:
@@ -41,20 +45,19 @@ def empty(size: int) -> Tensor:
 
 def _take(size: int) -> mmap.mmap:
     """The smallest kept block that is large enough, and not much too large, or a new one."""
-    with _lock:
-        fitting = [block for block in _blocks if size <= len(block) <= 2 * size]
-        if fitting:
-            block = min(fitting, key=len)
-            # by identity: blocks compare by nothing else, but need not stay so
-            del _blocks[next(k for k, kept in enumerate(_blocks) if kept is block)]
+    while fitting := [block for block in tuple(_blocks) if size <= len(block) <= 2 * size]:
+        block = min(fitting, key=len)
+        with suppress(ValueError):  # another thread has taken it
+            _blocks.remove(block)
             return block
-    block = mmap.mmap(-1, size)
+    # private: a forked process that uses a block must not write into its parent's
+    block = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     block.madvise(mmap.MADV_HUGEPAGE)
     return block
 
 
 def _give_back(block: mmap.mmap) -> None:
-    with _lock:
-        _blocks.append(block)
-        while sum(map(len, _blocks)) > KEPT:
+    _blocks.append(block)
+    while sum(map(len, tuple(_blocks))) > KEPT:
+        with suppress(IndexError):
             _blocks.pop(0)

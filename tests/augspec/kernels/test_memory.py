@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -71,3 +73,32 @@ def test_small_memory_is_torchs() -> None:
     assert tensor.shape == (LARGE - 1,) and not memory._blocks
     del tensor
     assert not memory._blocks
+
+
+def test_threads_never_share_a_block() -> None:
+    def work(number: int) -> bool:
+        fine = True
+        for _ in range(200):
+            block = empty(LARGE)
+            block.fill_(number)
+            fine &= bool((block == number).all())
+        return fine
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+
+
+def test_a_forked_process_does_not_write_into_its_parents_memory() -> None:
+    mine = empty(2 * LARGE).fill_(1)
+    kept = empty(2 * LARGE)
+    address = kept.data_ptr()
+    del kept
+    process = os.fork()
+    if not process:
+        mine.fill_(2)
+        again = empty(2 * LARGE).fill_(3)  # the block that both processes keep
+        os._exit(0 if again.data_ptr() == address else 1)
+    assert os.waitpid(process, 0)[1] == 0
+    assert (mine == 1).all()
+    again = empty(2 * LARGE)
+    assert again.data_ptr() == address and not (again == 3).any()
