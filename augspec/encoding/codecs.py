@@ -336,11 +336,10 @@ class Order(Codec):
 
     def _tables(self, device: torch.device) -> OrderTables | None:
         """What is looked up where there are few steps; a tracer's tensors must not be kept."""
-        import torch
-
         from augspec.encoding.order_tables import MOST_STEPS, order_tables
+        from augspec.kernels.tracing import tracing
 
-        if not 2 <= self.count <= MOST_STEPS or torch.compiler.is_compiling():
+        if not 2 <= self.count <= MOST_STEPS or tracing():
             return None
         return order_tables(self, device)
 

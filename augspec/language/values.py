@@ -268,7 +268,9 @@ class Choice(Value):
         """See `Value.sample`."""
         import torch
 
-        tables = _choice_tables if torch.compiler.is_compiling() else _kept_choice_tables
+        from augspec.kernels.tracing import tracing
+
+        tables = _choice_tables if tracing() else _kept_choice_tables
         options, steps = tables(self, u.device)
         return options[torch.searchsorted(steps, u.contiguous(), right=True)]
 

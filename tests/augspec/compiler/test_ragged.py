@@ -23,7 +23,7 @@ from augspec.kernels.ragged import Ragged
 
 RECIPES = sorted((Path(__file__).parents[3] / "specs" / "augmentations").glob("*.yaml"))
 SMALL = ((60, 83), (97, 45), (60, 83))
-BATCH_ROUNDING = 3e-7
+BATCH_ROUNDING = 1e-6
 """How far a sample's pixels may differ between batches of other sizes."""
 
 
