@@ -43,6 +43,11 @@ def empty(size: int) -> Tensor:
     return torch.from_numpy(owner)
 
 
+def release() -> None:
+    """Gives what is kept back to the system."""
+    _blocks.clear()
+
+
 def _take(size: int) -> mmap.mmap:
     """The smallest kept block that is large enough, and not much too large, or a new one."""
     while fitting := [block for block in tuple(_blocks) if size <= len(block) <= 2 * size]:

@@ -53,6 +53,7 @@ class Prepared:
         note: what was chosen while preparing, for the report.
         processes: ids of the worker processes, whose memory counts too.
         close: ends them.
+        forget: gives back memory that is kept from one call for the next: it counts as the call's.
     """
 
     views: Callable[[], Views]
@@ -60,6 +61,7 @@ class Prepared:
     note: str = ""
     processes: Sequence[int] = ()
     close: Callable[[], None] = lambda: None
+    forget: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

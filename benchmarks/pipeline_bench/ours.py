@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import augspec
+from augspec.kernels.memory import release
 from pipeline_bench.contestant import CannotRunError, Contestant, Job, Prepared, parallel
 from pipeline_bench.workloads import VIEWS, decoded
 
@@ -40,7 +41,8 @@ def prepare(job: Job, backend: augspec.Backend) -> Prepared:
         made = pipeline.apply(source(), pipeline.decode(draw(), strict=None))
         return tuple(made[name] for name in VIEWS)
 
-    return Prepared(views, parts={"draw and encode": draw}, note=note, close=close)
+    parts = {"draw and encode": draw}
+    return Prepared(views, parts=parts, note=note, close=close, forget=release)
 
 
 def _source(job: Job) -> tuple[Source, str, Callable[[], None]]:

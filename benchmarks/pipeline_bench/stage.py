@@ -223,6 +223,7 @@ class _Actor:
     def memory(self) -> int | None:
         """The peak of one call, bytes."""
         assert self._prepared is not None
+        self._prepared.forget()
         return peak_bytes(
             self._prepared.views, self._device, self._input_bytes, self._prepared.processes
         )
