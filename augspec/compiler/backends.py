@@ -41,7 +41,7 @@ class Renderer:
                 f"unknown backend {backend!r}{meant(backend, BACKENDS)} (backends: {names})"
             )
         self.plan, self.backend = plan, backend
-        self._compiled = CompiledRenderer(merge=plan.merge)
+        self._compiled = CompiledRenderer(plan)
         self._fused: FusedRenderer | None = None
         # auto takes what was measured on a GPU: the kernels for colours
         self._triton = TritonRenderer(plan, geometry=backend == "triton")

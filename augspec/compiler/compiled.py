@@ -7,58 +7,57 @@ Inductor makes of resampling is slower than the library's own kernels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from augspec.compiler.eager import own_params, run_stage
-from augspec.compiler.plan import Step, ViewPlan
-from augspec.compiler.schedule import Stages, drop_idle, join_colours, merge_runs, one_by_one
-from augspec.ops.contract import Size
+from augspec.compiler.plan import Plan, ViewPlan
+from augspec.compiler.schedule import Scheduled, Stage, drop_idle, join_colours
+from augspec.ops.contract import Op, Size
 
 Run = Callable[[Tensor, list[dict[str, Tensor]]], Tensor]
 
 
-class CompiledRenderer:
+class CompiledRenderer(Scheduled):
     """Renders views one op after the other, but for runs of colour steps.
 
     Args:
-        merge: whether geometric ops in a row are one resample.
+        plan: whose views are rendered.
     """
 
-    def __init__(self, *, merge: bool = False) -> None:
-        self._merge = merge
-        self._runs: dict[tuple[Step, ...], Run] = {}
-        self._schedules: dict[tuple[str, Size], Stages] = {}
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, (drop_idle, join_colours))
+        self._runs: dict[tuple[str, Size], list[Run | None]] = {}
+        self._by_ops: dict[tuple[Op, ...], Run] = {}
 
     def render(self, view: ViewPlan, x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
         """See `augspec.compiler.eager.render_eager`."""
         size = (x.shape[-2], x.shape[-1])
-        if (view.name, size) not in self._schedules:
-            stages = one_by_one(view)
-            stages = merge_runs(stages, size) if self._merge else stages
-            self._schedules[view.name, size] = join_colours(drop_idle(stages, size))
-        for stage in self._schedules[view.name, size]:
+        stages = self.stages(view, size)
+        if (view.name, size) not in self._runs:
+            self._runs[view.name, size] = [self._run_of(stage) for stage in stages]
+        for stage, run in zip(stages, self._runs[view.name, size], strict=True):
             own = [own_params(step, params) for step in stage.steps]
-            if stage.kind == "chain":
-                x = self._run(stage.steps)(x, own)
-            else:
-                x = run_stage(stage, x, own)
+            x = run_stage(stage, x, own) if run is None else run(x, own)
         return x
 
-    def _run(self, steps: tuple[Step, ...]) -> Run:
-        """The compiled run of these steps; views with equal ones share it."""
-        key = tuple(steps)
-        if key not in self._runs:
-            ops = [step.op for step in steps]
+    def _run_of(self, stage: Stage) -> Run | None:
+        """The compiled run of a chain; those of equal ops are one, in whatever view they are."""
+        if stage.kind != "chain":
+            return None
+        ops = tuple(step.op for step in stage.steps)
+        if ops not in self._by_ops:
+            self._by_ops[ops] = _compiled(ops)
+        return self._by_ops[ops]
 
-            def run(x: Tensor, params: Sequence[Mapping[str, Tensor]]) -> Tensor:
-                for op, own in zip(ops, params, strict=True):
-                    x = op.apply(x, own)
-                return x
 
-            # sizes are symbols from the start, so that a smaller last batch compiles nothing anew
-            compiled: Any = torch.compile(run, dynamic=True, fullgraph=True)
-            self._runs[key] = compiled
-        return self._runs[key]
+def _compiled(ops: Sequence[Op]) -> Run:
+    def run(x: Tensor, params: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        for op, own in zip(ops, params, strict=True):
+            x = op.apply(x, own)
+        return x
+
+    # sizes are symbols from the start, so that a smaller last batch compiles nothing anew
+    compiled: Run = torch.compile(run, dynamic=True, fullgraph=True)
+    return compiled

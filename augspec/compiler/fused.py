@@ -122,12 +122,11 @@ class _Images:
             strides = np.stack([one, width * channels, one * channels], axis=1)
         else:
             strides = np.stack([sizes[:, 0] * width, width, one], axis=1)
-        same = bool((sizes == sizes[0]).all())
         return cls(
             pixels=images.pixels.numpy(),
             offsets=images.offsets.numpy(),
             sizes=sizes,
             strides=strides,
             channels=channels,
-            common=(int(sizes[0, 0]), int(sizes[0, 1])) if same else None,
+            common=None,
         )

@@ -93,6 +93,13 @@ class ViewPlan:
             yield step, incoming.size
             incoming = step.op.outgoing(incoming)
 
+    def output_size(self, size: Size | None) -> Size | None:
+        """The size of the view, where it is known; `size` as for `placed`."""
+        incoming = Incoming(size)
+        for step in self.steps:
+            incoming = step.op.outgoing(incoming)
+        return incoming.size
+
 
 @dataclass(frozen=True)
 class Plan:

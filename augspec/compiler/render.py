@@ -13,12 +13,12 @@ from augspec.compiler.fused import run_fused
 from augspec.compiler.output import Output
 from augspec.compiler.plan import Plan, ViewPlan
 from augspec.compiler.ragged import render_ragged
-from augspec.compiler.schedule import Stages, schedule, stack_views
+from augspec.compiler.schedule import PASSES, Scheduled
 from augspec.kernels.ragged import Ragged
 from augspec.ops.contract import Incoming, Size
 
 
-class FusedRenderer:
+class FusedRenderer(Scheduled):
     """Renders on a CPU with the fused kernels, and with plain ops where a step has none.
 
     Args:
@@ -26,16 +26,7 @@ class FusedRenderer:
     """
 
     def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._schedules: dict[tuple[str, Size | None], Stages] = {}
-        self._stacks: dict[tuple[tuple[str, ...], Size | None], list[list[ViewPlan]]] = {}
-
-    def stages(self, view: ViewPlan, size: Size | None) -> Stages:
-        """The schedule of a view for images of this size, None where they differ."""
-        key = (view.name, size)
-        if key not in self._schedules:
-            self._schedules[key] = schedule(view, size, merge=self.plan.merge)
-        return self._schedules[key]
+        super().__init__(plan, PASSES)
 
     def render(self, images: Tensor | Ragged, params: Params, output: Output) -> dict[str, Tensor]:
         """Renders the views; those with equal ops as one batch.
@@ -52,7 +43,7 @@ class FusedRenderer:
         elif images.pixels.dtype != torch.uint8:
             images = replace(images, pixels=images.pixels.float())
         found: dict[str, Tensor] = {}
-        for views in self._groups(tuple(params), size):
+        for views in self.batches(tuple(params), size):
             names = [view.name for view in views]
             if isinstance(images, Ragged) and not self._brings_one_size(views[0]):
                 for view in views:
@@ -70,13 +61,6 @@ class FusedRenderer:
         for step in resamples[0].steps if resamples else ():
             incoming = step.op.outgoing(incoming)
         return incoming.size is not None
-
-    def _groups(self, names: tuple[str, ...], size: Size | None) -> list[list[ViewPlan]]:
-        """See `stack_views`."""
-        if (names, size) not in self._stacks:
-            views = [self.plan.view(name) for name in names]
-            self._stacks[names, size] = stack_views(views, size, merge=self.plan.merge)
-        return self._stacks[names, size]
 
     def _together(
         self,

@@ -6,12 +6,12 @@ to the next. `augspec plan --explain` shows the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from augspec.compiler.merge import GeometricRun, mergeable_runs
-from augspec.compiler.plan import Step, ViewPlan, alike
+from augspec.compiler.plan import Plan, Step, ViewPlan, alike
 from augspec.ops.combinator import Combinator
 from augspec.ops.commute import rule
 from augspec.ops.contract import Incoming, Op, Size
@@ -207,6 +207,14 @@ def fuse(stages: Stages, size: Size | None = None) -> Stages:
     return tuple(found)
 
 
+def never_empty(stages: Stages, size: Size | None = None) -> Stages:
+    """Gives a view without any stage one for what the fused kernels do besides.
+
+    Bytes become numbers, and the result is normalised.
+    """
+    return stages or (Stage("fused", ()),)
+
+
 PASSES: tuple[Pass, ...] = (
     unpack_groups,
     drop_idle,
@@ -214,40 +222,79 @@ PASSES: tuple[Pass, ...] = (
     fold_windows,
     join_chains,
     fuse,
+    never_empty,
 )
-"""What makes the schedule of the fused kernels out of the plain plan, in this order."""
+"""What makes the schedule of the fused kernels of a CPU out of the plain plan, in this order."""
 
 
-def schedule(view: ViewPlan, size: Size | None = None, *, merge: bool = False) -> Stages:
-    """The stages of a view for the fused kernels.
-
-    A view without any stage still has one for what the kernels do besides: bytes become numbers,
-    and the result is normalised.
+def schedule(
+    view: ViewPlan,
+    size: Size | None = None,
+    passes: Sequence[Pass] = PASSES,
+    *,
+    merge: bool = False,
+) -> Stages:
+    """The stages of a view.
 
     Args:
         view: the view.
         size: height and width of the images that come in; None where they differ.
+        passes: what makes them out of the plain plan, in this order.
         merge: whether geometric ops in a row are one resample.
     """
     stages = one_by_one(view)
-    for one in (merge_runs, *PASSES) if merge else PASSES:
+    for one in (merge_runs, *passes) if merge else passes:
         stages = one(stages, size)
-    return stages or (Stage("fused", ()),)
+    return stages
 
 
 def stack_views(
-    views: Sequence[ViewPlan], size: Size | None = None, *, merge: bool = False
+    views: Iterable[ViewPlan],
+    size: Size | None = None,
+    passes: Sequence[Pass] = PASSES,
+    *,
+    merge: bool = False,
 ) -> list[list[ViewPlan]]:
     """The views, with those together that run as one batch: they have the same ops.
 
-    Only where their first stage is a fused one, which reads images where they are: stacking views
-    for another would copy the images.
+    Only where their first stage has a kernel that reads images where they are: stacking views for
+    another would copy the images. For the arguments, see `schedule`.
     """
-    split = []
+    found: list[list[ViewPlan]] = []
     for group in alike(views):
-        fused = schedule(group[0], size, merge=merge)[0].kind == "fused"
-        split += [group] if fused else [[view] for view in group]
-    return split
+        first = schedule(group[0], size, passes, merge=merge)[0]
+        together = first.kind in ("fused", "resample")
+        found += [group] if together else [[view] for view in group]
+    return found
+
+
+class Scheduled:
+    """The schedules of a plan's views, found once for each size.
+
+    Args:
+        plan: whose views they are.
+        passes: what makes them, see `schedule`.
+    """
+
+    def __init__(self, plan: Plan, passes: Sequence[Pass]) -> None:
+        self.plan, self._passes = plan, tuple(passes)
+        self._stages: dict[tuple[str, Size | None], Stages] = {}
+        self._batches: dict[tuple[tuple[str, ...], Size | None], list[list[ViewPlan]]] = {}
+
+    def stages(self, view: ViewPlan, size: Size | None) -> Stages:
+        """See `schedule`."""
+        key = (view.name, size)
+        if key not in self._stages:
+            self._stages[key] = schedule(view, size, self._passes, merge=self.plan.merge)
+        return self._stages[key]
+
+    def batches(self, names: tuple[str, ...], size: Size | None) -> list[list[ViewPlan]]:
+        """The views of these names, see `stack_views`."""
+        key = (names, size)
+        if key not in self._batches:
+            views = [self.plan.view(name) for name in names]
+            self._batches[key] = stack_views(views, size, self._passes, merge=self.plan.merge)
+        return self._batches[key]
 
 
 def _with_sizes(stages: Sequence[Stage], size: Size | None) -> list[tuple[Stage, Size | None]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -19,18 +19,17 @@ from torch import Tensor
 
 from augspec.compiler.eager import Params, joined_params, run_stage, unit_range
 from augspec.compiler.output import Output
-from augspec.compiler.plan import Plan, Step, ViewPlan, alike
-from augspec.compiler.program import Resampled
+from augspec.compiler.plan import Plan, Step
+from augspec.compiler.program import Own, Resampled
 from augspec.compiler.schedule import (
     Pass,
+    Scheduled,
     Stage,
     Stages,
     drop_idle,
     fold_windows,
     hoist_flips,
     join_colours,
-    merge_runs,
-    one_by_one,
     unpack_groups,
 )
 from augspec.kernels.opcodes import ARGUMENTS
@@ -41,18 +40,31 @@ from augspec.ops.contract import Op, Size
 from augspec.ops.gaussian_blur import GaussianBlur
 from augspec.ops.lowering import Steps, several_steps
 
-COLOURS: tuple[Pass, ...] = (unpack_groups, drop_idle, hoist_flips, join_colours)
+
+def end_in_chain(stages: Stages, size: Size | None = None) -> Stages:
+    """Makes the last stage a chain, if need be one of no steps: the kernel for it normalises."""
+    if stages and stages[-1].kind == "chain":
+        return stages
+    return (*stages, Stage("chain", ()))
+
+
+COLOURS: tuple[Pass, ...] = (unpack_groups, drop_idle, hoist_flips, join_colours, end_in_chain)
 """What makes the schedule out of the plain plan, in this order, if colours alone have kernels."""
-PASSES: tuple[Pass, ...] = (unpack_groups, drop_idle, hoist_flips, fold_windows, join_colours)
+PASSES: tuple[Pass, ...] = (
+    unpack_groups,
+    drop_idle,
+    hoist_flips,
+    fold_windows,
+    join_colours,
+    end_in_chain,
+)
 """Likewise, with all kernels."""
 
 DTYPES = (torch.uint8, torch.float32, torch.float16, torch.bfloat16)
 """What the images may be."""
 
-Own = Mapping[str, Tensor]
 
-
-class TritonRenderer:
+class TritonRenderer(Scheduled):
     """Renders on CUDA with Triton kernels, and with plain ops where a step has none.
 
     Args:
@@ -61,25 +73,8 @@ class TritonRenderer:
     """
 
     def __init__(self, plan: Plan, *, geometry: bool = True) -> None:
-        self.plan, self.geometry = plan, geometry
-        self._schedules: dict[tuple[str, Size], Stages] = {}
-        self._batches: dict[tuple[tuple[str, ...], Size], list[list[ViewPlan]]] = {}
-
-    def stages(self, view: ViewPlan, size: Size) -> Stages:
-        """The schedule of a view for images of this size; its last stage is always a chain.
-
-        A view that ends with another op, or has none, ends with a chain of no steps, which
-        normalises.
-        """
-        if (view.name, size) not in self._schedules:
-            stages = one_by_one(view)
-            merging: tuple[Pass, ...] = (merge_runs,) if self.plan.merge else ()
-            for one in (*merging, *(PASSES if self.geometry else COLOURS)):
-                stages = one(stages, size)
-            if not stages or stages[-1].kind != "chain":
-                stages = (*stages, Stage("chain", ()))
-            self._schedules[view.name, size] = stages
-        return self._schedules[view.name, size]
+        super().__init__(plan, PASSES if geometry else COLOURS)
+        self.geometry = geometry
 
     def render(self, images: Tensor, params: Params, output: Output) -> dict[str, Tensor]:
         """Renders the views.
@@ -104,20 +99,6 @@ class TritonRenderer:
             rendered = self._run(stages, images, [params[name] for name in names], output)
             found.update(zip(names, rendered.tensor_split(len(views)), strict=True))
         return {name: found[name] for name in params}
-
-    def batches(self, names: tuple[str, ...], size: Size) -> list[list[ViewPlan]]:
-        """The views, with those together that run as one batch: they have the same ops.
-
-        Only where they begin with a resample, which reads images where they are: for another stage,
-        they would have to be copied.
-        """
-        if (names, size) not in self._batches:
-            found: list[list[ViewPlan]] = []
-            for group in alike(self.plan.view(name) for name in names):
-                together = self.stages(group[0], size)[0].kind == "resample"
-                found += [group] if together else [[view] for view in group]
-            self._batches[names, size] = found
-        return self._batches[names, size]
 
     def _run(self, stages: Stages, images: Tensor, params: Sequence[Own], output: Output) -> Tensor:
         """Renders views with these stages, one after the other as one batch."""

@@ -30,7 +30,7 @@ def require_one_size(data: ImageData, plan: Plan, views: Iterable[str]) -> None:
     if data.image_size is not None:
         return
     for name in views:
-        if _leaving(plan, name, None) is None:
+        if plan.view(name).output_size(None) is None:
             _compare(data, plan, name)
 
 
@@ -42,7 +42,7 @@ def _compare(data: ImageData, plan: Plan, name: str) -> None:
             size = data.size(index)
         except CorruptImageError:
             continue  # the loader's matter
-        left = _leaving(plan, name, size)
+        left = plan.view(name).output_size(size)
         first = first or left
         if left != first:
             one, other = ("x".join(map(str, found)) for found in (first or (), left or ()))
@@ -52,10 +52,3 @@ def _compare(data: ImageData, plan: Plan, name: str) -> None:
                 "decides the size, such as `center_crop`, `resized_crop` or `resize` with two "
                 "numbers, or set data.size to a number"
             )
-
-
-def _leaving(plan: Plan, name: str, size: Size | None) -> Size | None:
-    """The size of what a view makes of images of a size; None where that is not known."""
-    for step in plan.view(name).steps:
-        size = step.op.fixed_output_size() if size is None else step.op.output_size(size)
-    return size
