@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from augspec.formats.contract import Format, FormatError
     from augspec.formats.encode import encode_as, format_columns
     from augspec.formats.moments import format_moments
-    from augspec.kernels.ragged import Ragged
+    from augspec.kernels.ragged import Ragged, sizes_of
     from augspec.language.diagnostics import Diagnostic, Position, SpecError, meant, nearest
     from augspec.language.document import (
         DocumentModel,
@@ -76,7 +76,7 @@ _HOMES = {
     "augspec.formats.contract": ("Format", "FormatError"),
     "augspec.formats.encode": ("encode_as", "format_columns"),
     "augspec.formats.moments": ("format_moments",),
-    "augspec.kernels.ragged": ("Ragged",),
+    "augspec.kernels.ragged": ("Ragged", "sizes_of"),
     "augspec.language.diagnostics": ("Diagnostic", "Position", "SpecError", "meant", "nearest"),
     "augspec.language.document": (
         "DocumentModel",

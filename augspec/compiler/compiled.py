@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from augspec.compiler.eager import own_params, run_stage
+from augspec.compiler.eager import run_stage
 from augspec.compiler.plan import Plan, ViewPlan
 from augspec.compiler.schedule import Scheduled, Stage, drop_idle, join_colours
 from augspec.ops.contract import Op, Size
@@ -38,7 +38,7 @@ class CompiledRenderer(Scheduled):
         if (view.name, size) not in self._runs:
             self._runs[view.name, size] = [self._run_of(stage) for stage in stages]
         for stage, run in zip(stages, self._runs[view.name, size], strict=True):
-            own = [own_params(step, params) for step in stage.steps]
+            own = [step.own(params) for step in stage.steps]
             x = run_stage(stage, x, own) if run is None else run(x, own)
         return x
 

@@ -15,24 +15,9 @@ from augspec.compiler.schedule import Stage
 Params: TypeAlias = Mapping[str, Mapping[str, Tensor]]
 
 
-def own_params(step: Step, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters of one step, by their own names.
-
-    Raises:
-        KeyError: one is missing.
-    """
-    found = {}
-    for name in step.parameters:
-        key = step.key(name)
-        if key not in params:
-            raise KeyError(f"parameter {key!r} is missing")
-        found[name] = params[key]
-    return found
-
-
 def joined_params(step: Step, params: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The parameters of a step in several views, one view after the other."""
-    own = [own_params(step, one) for one in params]
+    own = [step.own(one) for one in params]
     if len(own) == 1:
         return own[0]
     return {name: torch.cat([one[name] for one in own]) for name in step.parameters}
@@ -83,5 +68,5 @@ def render_eager(
     if merge:
         return render_merged(view.steps, x, params)
     for step in view.steps:
-        x = step.op.apply(x, own_params(step, params))
+        x = step.op.apply(x, step.own(params))
     return x

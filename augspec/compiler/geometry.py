@@ -196,8 +196,14 @@ def view_plan(source: Plan | Pipeline, view: str) -> ViewPlan:
 
 
 @dataclass(frozen=True)
-class _Atom:
-    """An op, or ops in random order: what stays together when a view is taken apart."""
+class Atom:
+    """An op, or ops in random order: what stays together when a view is taken apart.
+
+    Attributes:
+        path: its id, such as `rotate`, or `one_of.rotate` for one inside a combinator.
+        op: the op.
+        before: what is known of the images that reach it.
+    """
 
     path: str
     op: Op
@@ -205,28 +211,34 @@ class _Atom:
 
     @property
     def after(self) -> Incoming:
+        """What is known of the images that leave it."""
         return self.op.outgoing(self.before)
 
+    def leaves(self) -> list[tuple[str, Op]]:
+        """The ops that render, with their ids: itself, or those in random order."""
+        return [(f"{self.path}.{name}".rstrip("."), op) for name, op, _ in self.op.rendered]
 
-def _atoms(view: ViewPlan, size: Size | None) -> Iterator[_Atom]:
+
+def _atoms(view: ViewPlan, size: Size | None) -> Iterator[Atom]:
     for step, before in view.placed(size):
-        yield from _taken_apart(step.id, step.op, Incoming(before))
+        yield from taken_apart(step.id, step.op, Incoming(before))
 
 
-def _taken_apart(path: str, op: Op, before: Incoming) -> Iterator[_Atom]:
+def taken_apart(path: str, op: Op, before: Incoming) -> Iterator[Atom]:
+    """The atoms of an op: itself, or what is in a combinator whose ops act in order."""
     if not isinstance(op, Combinator) or not op.in_order:
-        yield _Atom(path, op, before)
+        yield Atom(path, op, before)
         return
     for name, child in op.children:
-        yield from _taken_apart(f"{path}.{name}", child, before)
+        yield from taken_apart(f"{path}.{name}", child, before)
         before = child.outgoing(before)
 
 
-def _run(atoms: Sequence[_Atom]) -> Run:
+def _run(atoms: Sequence[Atom]) -> Run:
     return Run(tuple(atom.path for atom in atoms), atoms[0].before.size, atoms[-1].after.size)
 
 
-def _geometric(view: ViewPlan, size: Size | None) -> list[list[_Atom]]:
+def _geometric(view: ViewPlan, size: Size | None) -> list[list[Atom]]:
     """The atoms of each run."""
     groups = groupby(_atoms(view, size), key=lambda atom: atom.op.geometric)
     return [list(atoms) for geometric, atoms in groups if geometric]
@@ -279,7 +291,7 @@ class _Draw:
         """The parameters of the op with this id."""
         return {p.name: self._params[f"{path}.{p.name}"] for p in op.parameters()}
 
-    def moves(self, atoms: Iterable[_Atom]) -> list[Move]:
+    def moves(self, atoms: Iterable[Atom]) -> list[Move]:
         """The maps of ops that act one after the other."""
         import torch
 

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from augspec.compiler.plan import Step
+from augspec.compiler.geometry import Atom, taken_apart
+from augspec.compiler.plan import Step, own_params
 from augspec.ops.center_crop import CenterCrop
 from augspec.ops.combinator import Combinator
 from augspec.ops.contract import Incoming, Op, Size
@@ -47,30 +48,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Part:
-    """An op of a run in its place, or ops in random order: combinators in order are taken apart.
-
-    Attributes:
-        path: its id, such as `rotate`, or `one_of.rotate` for one inside a combinator.
-        op: the op.
-        before: the size of the images that reach it, where it is known.
-    """
-
-    path: str
-    op: Op
-    before: Size | None
-
-    @property
-    def after(self) -> Size | None:
-        """The size of the images that leave it, where it is known."""
-        return self.op.outgoing(Incoming(self.before)).size
-
-    def leaves(self) -> list[tuple[str, Op]]:
-        """The ops that render, with their ids: itself, or those in random order."""
-        return [(f"{self.path}.{name}".rstrip("."), op) for name, op, _ in self.op.rendered]
-
-
-@dataclass(frozen=True)
 class GeometricRun:
     """Geometric steps of a view that act one after the other, and whether they are one resample.
 
@@ -83,18 +60,18 @@ class GeometricRun:
 
     start: int
     stop: int
-    parts: tuple[Part, ...]
+    parts: tuple[Atom, ...]
     refused: str | None
 
     @property
     def before(self) -> Size | None:
         """The size of the images that reach the first, where it is known."""
-        return self.parts[0].before
+        return self.parts[0].before.size
 
     @property
     def after(self) -> Size | None:
         """The size of those that leave the last, where it is known."""
-        return self.parts[-1].after
+        return self.parts[-1].after.size
 
     @property
     def interpolation(self) -> Interpolation:
@@ -110,7 +87,9 @@ class GeometricRun:
         )
         if forbidden or self.interpolation == "nearest":
             return False
-        return any(may_shrink(op, part.before) for part in self.parts for _, op in part.leaves())
+        return any(
+            may_shrink(op, part.before.size) for part in self.parts for _, op in part.leaves()
+        )
 
     def explain(self) -> str:
         """What becomes of the run, in a line."""
@@ -217,7 +196,7 @@ def render_merged(steps: Sequence[Step], x: Tensor, params: Mapping[str, Tensor]
         if run is not None:
             x, index = render_run(run, x, params), run.stop
         else:
-            x, index = step.op.apply(x, _own(step.id, step.op, params)), index + 1
+            x, index = step.op.apply(x, step.own(params)), index + 1
     return x
 
 
@@ -233,11 +212,12 @@ def render_run(run: GeometricRun, x: Tensor, params: Mapping[str, Tensor]) -> Te
     # GPU would make the host wait
     with torch.device(x.device):
         for part in run.parts:
-            assert part.before is not None
-            own = _own(part.path, part.op, params)
-            moves = part.op.moves(own, part.before, len(x))
+            before = part.before.size
+            assert before is not None
+            own = own_params(part.path, (p.name for p in part.op.parameters()), params)
+            moves = part.op.moves(own, before, len(x))
             maps += [matrix for matrix, _ in moves]
-            frames += [_frame(part, part.before)] * len(moves)
+            frames += [_frame(part, before)] * len(moves)
     assert run.after is not None
     return resample_once(
         x, maps, frames, run.after, interpolation=run.interpolation, antialias=run.antialias
@@ -255,10 +235,10 @@ def _placed(steps: Sequence[Step], size: Size | None) -> Iterator[tuple[int, Ste
 def _runs(group: Sequence[tuple[int, Step, Incoming]]) -> Iterator[GeometricRun]:
     """The runs of steps that are all geometric."""
     start = 0
-    parts: list[Part] = []
+    parts: list[Atom] = []
     ended = None  # why a run had to end, which is also why there is no more of it
     for place, (_, step, incoming) in enumerate(group):
-        added = list(_taken_apart(step.id, step.op, incoming))
+        added = list(taken_apart(step.id, step.op, incoming))
         clash = _clash(parts, added) if parts else None
         if clash is not None:
             yield _run(group[start:place], parts, clash)
@@ -268,7 +248,7 @@ def _runs(group: Sequence[tuple[int, Step, Incoming]]) -> Iterator[GeometricRun]
 
 
 def _run(
-    group: Sequence[tuple[int, Step, Incoming]], parts: Sequence[Part], ended: str | None
+    group: Sequence[tuple[int, Step, Incoming]], parts: Sequence[Atom], ended: str | None
 ) -> GeometricRun:
     """A run of these steps; `ended` says why there is no more of it."""
     why = next((f"{p.path}: {why}" for p in parts if (why := never_merges(p.op))), None)
@@ -281,7 +261,7 @@ def _run(
     return GeometricRun(start, start + len(group), tuple(parts), why)
 
 
-def _clash(parts: Sequence[Part], added: Sequence[Part]) -> str | None:
+def _clash(parts: Sequence[Atom], added: Sequence[Atom]) -> str | None:
     """Why these parts do not go on with those that follow; None where they may."""
     for part in (*parts, *added):
         why = never_merges(part.op)
@@ -291,7 +271,7 @@ def _clash(parts: Sequence[Part], added: Sequence[Part]) -> str | None:
     return next((why for a, b in pairs if (why := disagreement(a, b))), None)
 
 
-def _inner_clash(parts: Sequence[Part]) -> str | None:
+def _inner_clash(parts: Sequence[Atom]) -> str | None:
     """Why the ops of one step do not agree among themselves; None where they do."""
     ops = _resampling(parts)
     pairs = ((a, b) for k, b in enumerate(ops) for a in ops[:k])
@@ -308,15 +288,6 @@ def _disagree_in_random_order(op: Combinator) -> str | None:
     return next((why for _, leaf in leaves if (why := never_merges(leaf))), None)
 
 
-def _taken_apart(path: str, op: Op, incoming: Incoming) -> Iterator[Part]:
-    if not isinstance(op, Combinator) or not op.in_order:
-        yield Part(path, op, incoming.size)
-        return
-    for name, child in op.children:
-        yield from _taken_apart(f"{path}.{name}", child, incoming)
-        incoming = child.outgoing(incoming)
-
-
 def _resamples(op: Op) -> bool:
     """Whether an op finds pixels in between others; the rest only move whole ones."""
     return hasattr(op, "interpolation") and op.gate > 0 and op.can_act
@@ -330,24 +301,15 @@ def _resamplings(op: Op) -> int:
     return int(_resamples(op))
 
 
-def _resampling(parts: Sequence[Part]) -> list[tuple[str, Op]]:
+def _resampling(parts: Sequence[Atom]) -> list[tuple[str, Op]]:
     """The ops that resample, with their ids."""
     return [(name, op) for part in parts for name, op in part.leaves() if _resamples(op)]
 
 
-def _frame(part: Part, size: Size) -> Frame:
+def _frame(part: Atom, size: Size) -> Frame:
     """The images that reach each map of a part."""
     from augspec.kernels.merged import Frame
 
     ops = [op for _, op in part.leaves()]
     fill = next((fill for op in ops if (fill := fill_beyond(op, size)) is not None), None)
     return Frame(size, fill, any(getattr(op, "projective", True) for op in ops))
-
-
-def _own(path: str, op: Op, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The parameters of the op with this id."""
-    names = [parameter.name for parameter in op.parameters()]
-    missing = next((name for name in names if f"{path}.{name}" not in params), None)
-    if missing is not None:
-        raise KeyError(f"parameter {f'{path}.{missing}'!r} is missing")
-    return {name: params[f"{path}.{name}"] for name in names}

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from augspec.compiler.backends import Backend, Renderer
 from augspec.compiler.checks import nearest_valid, refuse_bad
 from augspec.compiler.draws import draw_codes, draw_seeds
-from augspec.compiler.eager import own_params
 from augspec.compiler.output import Output
 from augspec.compiler.plan import Plan, ViewPlan, alike
 from augspec.encoding.layout import Layout
@@ -173,7 +172,7 @@ class Pipeline(nn.Module):
     @staticmethod
     def _parts(view: ViewPlan, params: Mapping[str, Tensor]) -> list[Tensor]:
         """The code columns of each op of a view, `(B, width)` each."""
-        return [step.op.encode(own_params(step, params)) for step in view.steps if step.parameters]
+        return [step.op.encode(step.own(params)) for step in view.steps if step.parameters]
 
     def decode(
         self, codes: Codes, seeds: Params | None = None, *, strict: bool | None = True

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from augspec.encoding.layout import Layout, Slot
 from augspec.language.diagnostics import meant
@@ -17,6 +17,9 @@ from augspec.language.views import Rendering
 from augspec.ops.contract import Incoming, Op, Size, identified
 from augspec.ops.parameter import Parameter
 from augspec.ops.sharing import Stream
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,14 @@ class Step:
     def key(self, parameter: str) -> str:
         """The name of a parameter in `ViewBatch.params`, such as `color_jitter.hue`."""
         return f"{self.id}.{parameter}"
+
+    def own(self, params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The step's parameters among those of the view, by their own names.
+
+        Raises:
+            KeyError: one is missing.
+        """
+        return own_params(self.id, self.parameters, params)
 
 
 @dataclass(frozen=True)
@@ -163,6 +174,21 @@ def make_plan(spec: Spec, *, merge: bool = False) -> Plan:
         views=tuple(_view(rendering, spec.input_size) for rendering in spec.renderings.values()),
         merge=merge,
     )
+
+
+def own_params(path: str, names: Iterable[str], params: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parameters of the op with this id among those of its view, by their own names.
+
+    Raises:
+        KeyError: one is missing.
+    """
+    found = {}
+    for name in names:
+        key = f"{path}.{name}"
+        if key not in params:
+            raise KeyError(f"parameter {key!r} is missing")
+        found[name] = params[key]
+    return found
 
 
 def alike(views: Iterable[ViewPlan]) -> list[list[ViewPlan]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from augspec.compiler.eager import own_params, unit_range
+from augspec.compiler.eager import unit_range
 from augspec.compiler.plan import ViewPlan
 from augspec.kernels.ragged import Ragged
 from augspec.ops.sizes import common, leaving
@@ -33,7 +33,7 @@ def render_ragged(view: ViewPlan, images: Ragged, params: Mapping[str, Tensor]) 
             nor floating point, or parameters are not `(B,)`.
     """
     alone = steps_alone(view, images.sizes)
-    own = [own_params(step, params) for step in view.steps]
+    own = [step.own(params) for step in view.steps]
     for step, values in zip(view.steps, own, strict=True):
         for name, value in values.items():
             if value.shape != (len(images),):

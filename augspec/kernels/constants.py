@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augspec.kernels.tracing import tracing
+
 
 def constant(values: tuple[Any, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """Nested tuples of numbers as a tensor, which the caller must not change in place."""
     # A cached tensor must not be one of the tracer's fake tensors, and the tracer folds constants.
-    build = _table if torch.compiler.is_compiling() else _cached
+    build = _table if tracing() else _cached
     return build(values, dtype, device)
 
 

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from augspec.kernels.tracing import tracing
+
 WORD = 2**32
 BLOCK_WORDS = 4
 MAX_UNIFORMS = BLOCK_WORDS * 256  # the block index has 8 bits of the counter
@@ -83,7 +85,7 @@ def uniforms(ids: Tensor, *, seed: int, epoch: int, streams: Sequence[Stream]) -
 
 def tabulated(stacks: tuple[tuple[Stream, ...], ...]) -> StreamTable:
     """The table of these streams; it is kept for the next call, but for a tracer's."""
-    return StreamTable(stacks) if torch.compiler.is_compiling() else _kept(stacks)
+    return StreamTable(stacks) if tracing() else _kept(stacks)
 
 
 class StreamTable:
@@ -134,7 +136,7 @@ class StreamTable:
         _check_word("seed", seed)
         _check_word("epoch", epoch)
         ids = ids.long()
-        if ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        if ids.device.type == "cpu" and not tracing():
             drawn = torch.empty(self._total, len(ids), dtype=torch.float64)
             fill = _compiled()
             fill(ids.contiguous().numpy(), seed, epoch, *self._arrays, drawn.numpy())
@@ -170,7 +172,7 @@ class StreamTable:
                 rows[row] = word
         words = torch.tensor(self._words, dtype=torch.int64, device=device).reshape(-1, 1, 3)
         order = torch.tensor(rows, dtype=torch.int64, device=device)
-        if not torch.compiler.is_compiling():  # a tracer's tensors must not be kept
+        if not tracing():  # a tracer's tensors must not be kept
             self._on[device] = words, order
         return words, order
 
@@ -201,16 +203,11 @@ def _check_stream(view: int, slot: int, n: int, count: int) -> None:
 
 
 @cache
-def _compiled() -> Callable[..., None]:
+def _compiled() -> Callable[..., Any]:
     """`_fill` as machine code; numba is only imported where something is drawn."""
-    import numba
+    from augspec.kernels.jit import entry
 
-    compiled: Callable[..., None]
-    try:
-        compiled = numba.njit(nogil=True, cache=True)(_fill)
-    except RuntimeError:  # there is no folder that it could be kept in
-        compiled = numba.njit(nogil=True)(_fill)
-    return compiled
+    return entry(_fill)
 
 
 def _fill(

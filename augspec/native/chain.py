@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from augspec.kernels.jit import kernel
 from augspec.kernels.opcodes import Opcode
 from augspec.native.filters import blurred, gaussian
-from augspec.native.jit import kernel
 from augspec.native.tones import (
     blended,
     grayed,

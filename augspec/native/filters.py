@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from augspec.native.jit import kernel
+from augspec.kernels.jit import kernel
 
 _NOTHING = 1e-11  # weights below this change no float32 in [0, 1]
 

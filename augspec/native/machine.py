@@ -5,20 +5,23 @@ Memory beyond the views themselves is that scratch memory, one for each thread.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from augspec.kernels import jit, opcodes
+from augspec.kernels.jit import digest, entry
 from augspec.native.chain import chained
-from augspec.native.jit import DIGEST, entry
 from augspec.native.resample import resampled
 
 
-def _entry(digest):
-    # numba's cache on disk is keyed by what this closure holds, see `augspec.native.jit`
+def _entry(version):
+    # numba's cache on disk is keyed by what this closure holds, see `augspec.kernels.jit`
     def render(
         begin, end, images, source, offsets, sizes, strides, scale, channels,
         hows, boxes, targets, windows, flips, shapes, codes, arguments, mean, std, out, out_strides,
     ):  # fmt: skip
-        if digest == 0:
+        if version == 0:
             return
         widest, most, rows_needed = 0, 0, 0
         for i in range(begin, end):
@@ -61,7 +64,10 @@ def _entry(digest):
     return entry(render)
 
 
-render = _entry(DIGEST)
+# what the kernels are made of: their own files, how they are compiled, the numbers of the opcodes
+_SOURCES = (*sorted(Path(__file__).parent.glob("*.py")), Path(jit.__file__), Path(opcodes.__file__))
+
+render = _entry(digest(*_SOURCES))
 """Renders the samples from `begin` to `end`.
 
 Args:

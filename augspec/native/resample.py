@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from augspec.native.jit import kernel
+from augspec.kernels.jit import kernel
 from augspec.native.taps import count_taps, find_taps
 
 ROW_TAP = 0.2

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
+from augspec.kernels.jit import inlined, kernel
 from augspec.kernels.opcodes import Filter
-from augspec.native.jit import inlined, kernel
 
 COPY, NEAREST, BILINEAR = int(Filter.COPY), int(Filter.NEAREST), int(Filter.BILINEAR)
 _SNAP = 2e-6

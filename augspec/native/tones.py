@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from augspec.native.jit import inlined, kernel
+from augspec.kernels.jit import inlined, kernel
 
 _0, _1, _2, _3, _4, _6 = (np.float32(n) for n in (0, 1, 2, 3, 4, 6))
 _SIXTH = np.float32(1 / 6)

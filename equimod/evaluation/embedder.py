@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor, nn
 
+from augspec import sizes_of
 from equimod.evaluation.features import ImageBatch, evaluating, filled
-from equimod.evaluation.images import Images, sizes_of
+from equimod.evaluation.images import Images
 
 if TYPE_CHECKING:
     from augspec import Pipeline

@@ -13,13 +13,6 @@ Images: TypeAlias = Tensor | Ragged
 """`(B, C, H, W)` uint8, or a ragged batch of B."""
 
 
-def sizes_of(images: Images) -> tuple[int, int] | Tensor:
-    """What draws need to know of the images: height and width, or `(B, 2)`, those of each."""
-    if isinstance(images, Ragged):
-        return images.sizes
-    return images.shape[-2], images.shape[-1]
-
-
 def rows_of(images: Images, rows: Tensor | slice) -> Images:
     """Some of the images.
 

@@ -21,11 +21,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from augspec import DocumentModel
+from augspec import DocumentModel, sizes_of
 from equimod.evaluation.embedder import Embedder
 from equimod.evaluation.equivariance import EquivarianceMeasures, RetrievalMeasures
 from equimod.evaluation.features import BatchSource, evaluating, first_images, minibatches
-from equimod.evaluation.images import sizes_of
 from equimod.evaluation.rendered import RetrievalConfig, measure, measure_retrieval
 from equimod.module import EquiMod
 

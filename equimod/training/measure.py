@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from augspec import Pipeline
+from augspec import Pipeline, sizes_of
 from equimod.config import EvaluationConfig
 from equimod.data import (
     Batch,
@@ -29,7 +29,7 @@ from equimod.evaluation import (
     linear_accuracies,
     probe,
 )
-from equimod.evaluation.images import Images, rows_of, sizes_of
+from equimod.evaluation.images import Images, rows_of
 from equimod.module import EquiMod
 from equimod.report import ArmResult, ViewSamples
 

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 import augspec
-from augspec import Spec
+from augspec import Spec, sizes_of
 from equimod.config import RunConfig
 from equimod.data import (
     Batch,
@@ -23,7 +23,6 @@ from equimod.data import (
     number_of_batches,
     require_one_size,
 )
-from equimod.evaluation.images import sizes_of
 from equimod.schedule import learning_rate
 from equimod.training.checkpoint import (
     CHECKPOINT,

@@ -1,4 +1,4 @@
-"""How the kernels are compiled: without the interpreter's lock, and without reordering floats.
+"""How numba compiles kernels: without the interpreter's lock, and without reordering floats.
 
 Floats are never reordered or contracted, so that a sample's pixels are the same whatever the
 number of threads, the batch or the width of the processor's vectors.
@@ -14,12 +14,11 @@ from typing import Any
 
 import numba
 
-_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
-DIGEST = int.from_bytes(
-    hashlib.sha256(b"".join(path.read_bytes() for path in _SOURCES)).digest()[:7], "big"
-)
-"""Of the source of all kernels: numba's cache on disk only watches the file of the function that
-it is asked for, so that function has this number inside."""
+
+def digest(*sources: Path) -> int:
+    """A number of 56 bits that changes with the text of these files."""
+    text = b"".join(path.read_bytes() for path in sources)
+    return int.from_bytes(hashlib.sha256(text).digest()[:7], "big")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,7 +38,8 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function that is called from Python, and keeps the result on disk.
 
-    The function must have a free variable with `DIGEST`.
+    Numba's cache on disk only watches the file of the function that it is asked for: one that calls
+    kernels of other files must have a free variable with their `digest`.
     """
     compiled: Callable[..., Any] = numba.njit(nogil=True, error_model="numpy")(function)
     # where neither the package's folder nor the user's can be written, nothing is kept
