@@ -32,17 +32,13 @@ class Brightness(FactorOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
     effect: ClassVar[Effect] = Effect(tones="pixel", channelwise=True, monotone=True)
+    fused: ClassVar[Fusable | None] = "chain"
 
     def commutes(self, other: Op) -> Rule:
         """See `Op.commutes`: what only grows is clamped to white once or twice."""
         if not isinstance(other, Brightness):
             return False
         return lambda own, its: (own["factor"] >= 1) & (its["factor"] >= 1)
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

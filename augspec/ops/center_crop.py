@@ -26,11 +26,7 @@ class CenterCrop(SizedOp):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"size": 16}, {"size": [30, 10]})
     not_invertible: ClassVar[str | None] = "the margin is gone"
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "window"
+    fused: ClassVar[Fusable | None] = "window"
 
     def resample(self, params: Parameters, size: Sizes) -> Resample:
         """See `Op.resample`."""

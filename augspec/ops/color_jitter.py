@@ -65,6 +65,7 @@ class ColorJitter(RandomOp):
     draws: ClassVar[int] = 5
     identity_error: ClassVar[float] = 1e-6
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
+    fused: ClassVar[Fusable | None] = "chain"
 
     @field_validator("order")
     @classmethod
@@ -190,11 +191,6 @@ class ColorJitter(RandomOp):
         return torch.stack(
             [params[name] != i for name, i in zip(STEPS, IDENTITIES, strict=True)], dim=-1
         )
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`: the four, in each sample's own order."""

@@ -127,6 +127,9 @@ class Op(Keeping):
     needs_colour: ClassVar[bool] = False
     """Whether the op has no effect on images with one channel."""
 
+    fused: ClassVar[Fusable | None] = None
+    """What it is to the fused kernels; None where they cannot do what it does."""
+
     effect: ClassVar[Effect] = Effect()
     """What sort of change it makes: where no image can show in which order two ops acted, their
     order is not part of a code (`augspec.ops.commute`)."""
@@ -206,11 +209,6 @@ class Op(Keeping):
     def render(self, x: Tensor, params: Parameters) -> Tensor:
         """Runs the kernel: images `(B, C, H, W)` in [0, 1], each sample by its own parameters."""
         raise NotImplementedError
-
-    @property
-    def fused(self) -> Fusable | None:
-        """What it is to the fused kernels; None where they cannot do what it does."""
-        return None
 
     def resample(self, params: Parameters, size: Sizes) -> Resample:
         """What a filter or window does to each sample; its result has `output_size`.

@@ -32,11 +32,7 @@ class Contrast(FactorOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
     effect: ClassVar[Effect] = Effect(tones="image")
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
+    fused: ClassVar[Fusable | None] = "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

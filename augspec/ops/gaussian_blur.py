@@ -44,6 +44,7 @@ class GaussianBlur(RandomOp):
     effect: ClassVar[Effect] = Effect(places="averages", even=True)
 
     _odd = field_validator("kernel")(odd)
+    fused: ClassVar[Fusable | None] = "chain"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Sigma as a fraction of the shorter side, so that its code is free of resolution."""
@@ -77,11 +78,6 @@ class GaussianBlur(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["sigma"] != 0
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

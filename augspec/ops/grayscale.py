@@ -24,11 +24,7 @@ class Grayscale(SwitchOp):
     not_invertible: ClassVar[str | None] = "the colours are gone"
     needs_colour: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect(tones="affine")
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
+    fused: ClassVar[Fusable | None] = "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

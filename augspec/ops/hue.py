@@ -35,6 +35,7 @@ class Hue(RandomOp):
     identity_error: ClassVar[float] = 1e-6
     needs_colour: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect(tones="pixel")
+    fused: ClassVar[Fusable | None] = "chain"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """See `Op.parameters`."""
@@ -53,11 +54,6 @@ class Hue(RandomOp):
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""
         return params["shift"].frac() != 0.0
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

@@ -21,11 +21,7 @@ class Invert(SwitchOp):
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
     effect: ClassVar[Effect] = Effect(tones="affine", channelwise=True, monotone=True)
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
+    fused: ClassVar[Fusable | None] = "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

@@ -51,7 +51,7 @@ class Pad(GeometricOp):
         return padded_size(size, margins(self.padding))
 
     @property
-    def fused(self) -> Fusable | None:
+    def fused(self) -> Fusable | None:  # type: ignore[override]
         """See `Op.fused`: what the fused kernels show around an image is black."""
         return "window" if self.mode == "constant" and self.fill == 0 else None
 

@@ -52,6 +52,7 @@ class Planckian(RandomOp):
     needs_colour: ClassVar[bool] = True
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
     effect: ClassVar[Effect] = Effect(tones="pixel", monotone=True)
+    fused: ClassVar[Fusable | None] = "chain"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """The gains of red and blue; green's is 1."""
@@ -81,11 +82,6 @@ class Planckian(RandomOp):
             return (own["red"] >= 1) & (own["blue"] >= 1) & (its["red"] >= 1) & (its["blue"] >= 1)
 
         return grow
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

@@ -156,7 +156,7 @@ class RandomCrop(SizedOp):
         return top, self._start(params["center_x"], 1, width)
 
     @property
-    def fused(self) -> Fusable | None:
+    def fused(self) -> Fusable | None:  # type: ignore[override]
         """See `Op.fused`: what the fused kernels show around an image is black."""
         return "window" if self.mode == "constant" and self.fill == 0 else None
 

@@ -35,6 +35,7 @@ class Resize(GeometricOp):
     )
     keeps_size: ClassVar[bool] = False
     not_invertible: ClassVar[str | None] = "resampling loses detail"
+    fused: ClassVar[Fusable | None] = "filter"
 
     def output_size(self, size: Size) -> Size:
         """See `Op.output_size`; rounds the longer side down, as torchvision does."""
@@ -48,11 +49,6 @@ class Resize(GeometricOp):
     def fixed_output_size(self) -> Size | None:
         """See `Op.fixed_output_size`."""
         return None if isinstance(self.size, int) else self.size
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "filter"
 
     def resample(self, params: Parameters, size: Sizes) -> Resample:
         """See `Op.resample`."""

@@ -63,6 +63,7 @@ class ResizedCrop(RandomOp, SizedOp):
     draws: ClassVar[int] = 2 * ATTEMPTS + 2
     limits: ClassVar[str | None] = "the box must lie in the image and hold something"
     not_invertible: ClassVar[str | None] = "what lies outside the box is gone"
+    fused: ClassVar[Fusable | None] = "filter"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """Centre and size of the box, relative to the image that reaches the op."""
@@ -156,11 +157,6 @@ class ResizedCrop(RandomOp, SizedOp):
         top, bottom = (y - h).clamp(0, height), (y + h).clamp(0, height)
         left, right = (x - w).clamp(0, width), (x + w).clamp(0, width)
         return top, bottom, left, right
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "filter"
 
     def resample(self, params: Parameters, size: Sizes) -> Resample:
         """See `Op.resample`."""

@@ -33,11 +33,7 @@ class Saturation(FactorOp):
     not_invertible: ClassVar[str | None] = "values clamped to [0, 1] are gone"
     needs_colour: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect(tones="pixel")
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
+    fused: ClassVar[Fusable | None] = "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

@@ -36,6 +36,7 @@ class Solarize(SwitchOp):
     draws: ClassVar[int] = 1
     not_invertible: ClassVar[str | None] = "dark and inverted bright pixels cannot be told apart"
     effect: ClassVar[Effect] = Effect(tones="pixel", channelwise=True)
+    fused: ClassVar[Fusable | None] = "chain"
 
     def parameters(self, size: Size | None = None) -> tuple[Parameter, ...]:
         """`on`, and the threshold, which is 0 where the op is off."""
@@ -67,11 +68,6 @@ class Solarize(SwitchOp):
 
         on = self.active(params)
         return {"on": params["on"], "threshold": torch.where(on, params["threshold"], 0.0)}
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "chain"
 
     def steps(self, params: Parameters, size: Size) -> Steps:
         """See `Op.steps`."""

@@ -80,11 +80,7 @@ class FlipOp(SwitchOp, GeometricOp):
     """Along which axis of `(B, C, H, W)`, counted from the end."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"p": 0.5}, {"p": 0.0})
-
-    @property
-    def fused(self) -> Fusable | None:
-        """See `Op.fused`."""
-        return "window"
+    fused: ClassVar[Fusable | None] = "window"
 
     def resample(self, params: Parameters, size: Sizes) -> Resample:
         """See `Op.resample`."""
