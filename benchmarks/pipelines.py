@@ -20,13 +20,13 @@ import json
 import os
 import shlex
 import sys
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, Parameter
+from pipeline_bench.command import UsageError, run, tell
 from pipeline_bench.growth import grow, sweeps
 from pipeline_bench.machine import describe
 from pipeline_bench.plot import draw_growth, draw_rates
@@ -40,12 +40,7 @@ import augspec
 from augspec import write_atomically
 
 PHOTOS = ROOT.parent / "shared" / "data" / "photos"
-BEGUN = time.perf_counter()
 app = App(name="pipelines.py", help=__doc__, help_format="plaintext")
-
-
-class UsageError(Exception):
-    """A mistake of the person who calls."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +132,7 @@ def pipelines(
     if growth and growing:
         plans = sweeps(effort.grown_batches, effort.grown_sizes, effort.grown_batch)
         document["growth"] = [
-            grow(sweep, growing, conditions, effort.grown_repeats, _tell) for sweep in plans
+            grow(sweep, growing, conditions, effort.grown_repeats, tell) for sweep in plans
         ]
     _write(document, out)
 
@@ -149,7 +144,7 @@ def _compare(
     every = contestants(conditions.device)
     present = [name for name in names if not every[name].missing()]
     with Stage(present, conditions) as stage:
-        done, failed = stage.perform(workload, repeats, told=_tell)
+        done, failed = stage.perform(workload, repeats, told=tell)
     failed |= {n: f"{every[n].missing()} is not installed" for n in names if n not in present}
     return {
         "name": workload.name,
@@ -202,23 +197,12 @@ def _write(document: dict[str, Any], out: Path) -> None:
     if document["growth"]:
         draw_growth(document, out / "pipelines-growth.png")
     print(page)
-    _tell(f"written to {out}")
-
-
-def _tell(line: str) -> None:
-    print(f"{time.perf_counter() - BEGUN:5.0f} s  {line}", file=sys.stderr, flush=True)
+    tell(f"written to {out}")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command, and returns its status: 2 after a mistake of the person who calls."""
-    try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except (UsageError, CycloptsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    """Runs the command, and returns its status."""
+    return run(app, arguments)
 
 
 if __name__ == "__main__":

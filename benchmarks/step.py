@@ -22,14 +22,14 @@ import importlib.metadata
 import json
 import shlex
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from cyclopts import App, CycloptsError
+from cyclopts import App
+from pipeline_bench.command import UsageError, run, tell
 from pipeline_bench.machine import describe
 from step_bench.report import arm_document, markdown
 from step_bench.timed import Reference, StepTime, TimedStep
@@ -45,14 +45,9 @@ RUNS = {"resnet18": "simclr-cifar10", "small": "cifar10-cpu"}
 PACKAGES = ("torch", "torchvision", "kornia", "numba", "timm", "lightning-fabric", "numpy")
 CPU_BATCH = 64
 SIDE = 32
-BEGUN = time.perf_counter()
 app = App(name="step.py", help=__doc__, help_format="plaintext")
 
 Encoder = Literal["small", "resnet18"]
-
-
-class UsageError(Exception):
-    """A mistake of the person who calls."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +170,7 @@ def _steps(run: Run) -> dict[str, TimedStep]:
     """Every arm, ready to train."""
     fabric = make_fabric(run.shared)
     fabric.launch()
-    _tell("rendering the images")
+    tell("rendering the images")
     data = run.shared.data.build("train", run.base)
     return {
         name: TimedStep(
@@ -197,7 +192,7 @@ def _measure(
             time_of = steps[name].run()
             if turn >= warmup:
                 times[name].append(time_of)
-        _tell(f"round {turn + 1} of {warmup + repeats}")
+        tell(f"round {turn + 1} of {warmup + repeats}")
     return times
 
 
@@ -206,27 +201,12 @@ def _write(document: dict[str, Any], out: Path) -> None:
     write_atomically(out / "step.json", json.dumps(document, indent=1) + "\n")
     write_atomically(out / "step.md", page)
     print(page)
-    _tell(f"written to {out}")
-
-
-def _tell(line: str) -> None:
-    print(f"{time.perf_counter() - BEGUN:5.0f} s  {line}", file=sys.stderr, flush=True)
+    tell(f"written to {out}")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command, and returns its status: 2 after a mistake of the person who calls."""
-    try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except (UsageError, CycloptsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except torch.OutOfMemoryError as error:
-        reason = str(error).splitlines()[0]
-        print(f"error: out of memory, choose a smaller --batch: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    """Runs the command, and returns its status."""
+    return run(app, arguments)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,17 @@ def describe(device: str, threads: int) -> dict[str, Any]:
         found["gpu"] = torch.cuda.get_device_name()
         found["cuda"] = torch.version.cuda
     return found
+
+
+def sentence(machine: Mapping[str, Any]) -> str:
+    """What `describe` found, for people."""
+    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
+    gpu = f"{machine['gpu']}, CUDA {machine['cuda']}; " if "gpu" in machine else ""
+    return (
+        f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"load {machine['load']} at the start; {machine['system']}, Python {machine['python']}, "
+        f"{packages}."
+    )
 
 
 def processor() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline_bench.machine import sentence
 from pipeline_bench.roster import REFERENCE
 
 Document = Mapping[str, Any]
@@ -26,7 +27,7 @@ def _page(document: Document) -> Iterator[str]:
         yield ""
         yield "**A quick run with tiny batches: it shows that everything runs, not how fast.**"
     yield ""
-    yield from _machine(document["machine"])
+    yield sentence(document["machine"])
     yield ""
     yield (
         "Each figure is for both augmented views of a batch, float32 and normalised; images/s "
@@ -49,16 +50,6 @@ def _page(document: Document) -> Iterator[str]:
         for sweep in document["growth"]:
             yield ""
             yield from _sweep(sweep)
-
-
-def _machine(machine: Document) -> Iterator[str]:
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    gpu = f"{machine['gpu']}, CUDA {machine['cuda']}; " if "gpu" in machine else ""
-    yield (
-        f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"load {machine['load']} at the start; {machine['system']}, Python {machine['python']}, "
-        f"{packages}."
-    )
 
 
 def _workload(workload: Document) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from pipeline_bench.machine import sentence
 from pipeline_bench.timing import Quartiles
 
 from step_bench.timed import PARTS, StepTime
@@ -58,7 +59,7 @@ def _page(document: Document) -> Iterator[str]:
     if document["quick"]:
         yield "**A quick run with tiny batches: it shows that everything runs, not how fast.**"
     yield ""
-    yield _machine(document["machine"])
+    yield sentence(document["machine"])
     yield ""
     yield (
         f"Run `{document['run']}`: encoder {document['encoder']}, {document['batch']} images of "
@@ -110,13 +111,3 @@ def _cells(part: str | None, arms: Sequence[Document]) -> Iterator[str]:
         if arm is not arms[0]:
             # rounded first, since less than half a digit must not be written as -0.0
             yield f"{round(own['median'] - before, 1) + 0.0:+.1f}" if own else DASH
-
-
-def _machine(machine: Document) -> str:
-    packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    gpu = f"{machine['gpu']}, CUDA {machine['cuda']}; " if "gpu" in machine else ""
-    return (
-        f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, "
-        f"load {machine['load']} at the start; {machine['system']}, Python {machine['python']}, "
-        f"{packages}."
-    )
