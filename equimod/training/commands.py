@@ -23,13 +23,14 @@ from equimod.training.run import Execution
 MISTAKE, INTERRUPTED = 2, 130
 
 
-def train_run(run: Run, root: Path, restart: bool) -> int:
+def train_run(run: Run, root: Path, restart: bool, *, measure: bool = True) -> int:
     """Trains and measures a run.
 
     Args:
         run: what to do.
         root: the folder for the results.
         restart: delete what was trained there before.
+        measure: measure it, too; otherwise `evaluate_run` does, at another time.
 
     Returns:
         The exit status: 0, 2 for a user's mistake, 130 when interrupted.
@@ -37,7 +38,8 @@ def train_run(run: Run, root: Path, restart: bool) -> int:
     folder = RunFolder(root)
 
     def work(console: Console) -> None:
-        Execution(run, folder, Path.cwd(), console).execute(StopFlag(), restart=restart)
+        execution = Execution(run, folder, Path.cwd(), console)
+        (execution.execute if measure else execution.train_arms)(StopFlag(), restart=restart)
 
     return _guarded(work, "the same command, without --restart," if restart else "the same command")
 

@@ -21,9 +21,8 @@ from ruamel.yaml import YAML
 from augspec import write_atomically
 from equimod.config import Run
 from equimod.data import DataError
+from equimod.records import DOCUMENT, ENVIRONMENT, SPEC, SUMMARY
 from equimod.training.environment import describe_environment
-
-SPEC = "augmentations.yaml"
 
 
 class RunFolder:
@@ -35,9 +34,9 @@ class RunFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.document = root / "run.yaml"
-        self.environment = root / "environment.json"
-        self.summary = root / "summary.json"
+        self.document = root / DOCUMENT
+        self.environment = root / ENVIRONMENT
+        self.summary = root / SUMMARY
         self.table = root / "summary.md"
         self.overview = root / "overview.png"
 

@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2")  # the last two: a scheduler's warnings
+    if hasattr(signal, name)
+)
 
 
 class InterruptedRunError(Exception):
@@ -28,12 +32,18 @@ class StopFlag:
 
     @contextmanager
     def listening(self) -> Iterator[StopFlag]:
-        """Catches the first signal; a second one acts as if nobody listened."""
+        """Catches signals. A second SIGINT, from a person in a hurry, acts as if nobody listened.
+
+        A second one of another kind does not: a cluster may send a warning and the end together,
+        and then gives some time.
+        """
         previous = {number: signal.getsignal(number) for number in SIGNALS}
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.signal = signal.Signals(number)
-            signal.signal(number, previous[signal.Signals(number)])
+            if self.signal is None:
+                self.signal = signal.Signals(number)
+            if number == signal.SIGINT:
+                signal.signal(number, previous[signal.SIGINT])
 
         for number in SIGNALS:
             signal.signal(number, note)

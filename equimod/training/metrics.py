@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
 import augspec
+from equimod.records import METRICS, read_metrics
 
 
 class MetricsLog:
@@ -21,7 +21,7 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self.path = folder / "metrics.jsonl"
+        self.path = folder / METRICS
         kept = [record for record in read_metrics(self.path) if record["step"] <= step]
         augspec.write_atomically(self.path, "".join(json.dumps(r) + "\n" for r in kept))
         self._file = self.path.open("a", encoding="utf-8")
@@ -45,16 +45,3 @@ class MetricsLog:
         """Writes what is pending."""
         self._file.close()
         self._tensorboard.close()
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of `metrics.jsonl`; a last line that a kill cut short is left out."""
-    if not path.is_file():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records

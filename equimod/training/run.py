@@ -15,6 +15,7 @@ from equimod.config import Run, RunConfig
 from equimod.data import CorruptReport, DataError, ImageData
 from equimod.data.base import CHANNELS
 from equimod.distributed import alone
+from equimod.records import METRICS, read_metrics
 from equimod.report import (
     ArmResult,
     Overview,
@@ -30,7 +31,6 @@ from equimod.training.folder import RunFolder
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.learner import Learner
 from equimod.training.measure import Bench
-from equimod.training.metrics import read_metrics
 from equimod.training.origin import code_layout
 from equimod.training.progress import ArmProgress
 from equimod.training.trained import trained_learner
@@ -110,11 +110,20 @@ class Execution:
         return train, test
 
     def execute(self, stop: StopFlag, *, restart: bool = False) -> RunSummary:
-        """Trains and measures every arm.
+        """Trains and measures every arm; see `train_arms`."""
+        return self._report(self.train_arms(stop, restart=restart))
+
+    def train_arms(
+        self, stop: StopFlag, *, restart: bool = False
+    ) -> dict[str, tuple[Learner, float]]:
+        """Trains every arm.
 
         Args:
             stop: listens for signals while an arm is trained, and asks for a stop after a step.
             restart: delete what was trained before.
+
+        Returns:
+            For each arm its modules, and the images per second of its training.
 
         Raises:
             InterruptedRunError: a stop was asked for; the same call continues.
@@ -123,10 +132,8 @@ class Execution:
             FloatingPointError: a training has diverged.
         """
         self._first(lambda: self._prepare(restart))
-        arms = {}
-        for name, config in self.run.arms.items():
-            arms[name] = self._trained(name, config, stop)
-        return self._report(arms)
+        arms = self.run.arms.items()
+        return {name: self._trained(name, config, stop) for name, config in arms}
 
     def _prepare(self, restart: bool) -> None:
         """Checks that all arms can be trained and measured before the first one starts."""
@@ -273,7 +280,7 @@ class Execution:
 
 def _history(folder: Path) -> list[dict[str, float]]:
     """The means of each epoch, from the arm's record."""
-    records = read_metrics(folder / "metrics.jsonl")
+    records = read_metrics(folder / METRICS)
     return [
         {k.removeprefix("epoch/"): float(v) for k, v in record.items() if k != "step"}
         for record in records

@@ -1,4 +1,4 @@
-"""Signals: the first sets a flag, the second acts as ever, and afterwards nobody listens."""
+"""Signals: they set a flag, a second Ctrl-C acts as ever, and afterwards nobody listens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def test_the_first_signal_sets_the_flag(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         assert stop
         assert stop.signal is number
-        assert signal.getsignal(number) is before[number]
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
     assert stop
 
@@ -31,3 +30,11 @@ def test_the_second_interrupt_is_an_interrupt() -> None:
         os.kill(os.getpid(), signal.SIGINT)
     assert stop.signal is signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_warning_and_the_end_together_are_one_stop() -> None:
+    stop = StopFlag()
+    with stop.listening():
+        for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+    assert stop.signal is signal.SIGUSR2

@@ -22,12 +22,12 @@ import augspec
 from equimod.config import Run, RunConfig, load_run
 from equimod.data import batches
 from equimod.losses import nt_xent
+from equimod.records import read_metrics
 from equimod.report.results import read_summary
 from equimod.training.checkpoint import CHECKPOINT, load_header
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import StopFlag
 from equimod.training.learner import Learner
-from equimod.training.metrics import read_metrics
 from equimod.training.run import Execution
 
 STEPS = 120

@@ -19,9 +19,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import augspec
 from equimod.config import Run, load_run
 from equimod.data import DataError
+from equimod.records import read_metrics
 from equimod.training import environment
 from equimod.training.folder import RunFolder, to_yaml
-from equimod.training.metrics import MetricsLog, read_metrics
+from equimod.training.metrics import MetricsLog
 from equimod.training.progress import ArmProgress
 
 NUMBERS = st.floats(1e-12, 1e6) | st.integers(1, 1000)
