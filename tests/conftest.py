@@ -1,8 +1,11 @@
-"""Real data for the tests, found beside the project or named by AUGSPEC_TEST_DATA."""
+"""Real data for the tests, beside the project or named by AUGSPEC_TEST_DATA; a real cluster."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,31 @@ def cifar10_folder() -> Path:
     if not list(folder.glob("*.parquet")):
         pytest.skip(f"no CIFAR-10 parquet files in {folder} (set AUGSPEC_TEST_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """A Slurm cluster of two nodes on this machine; one that runs already is used and left alone.
+
+    Where there can be none the test is skipped, or fails if EQUIMOD_REQUIRE_SLURM is set.
+    """
+    script = ROOT / "slurm" / "testing" / "cluster.sh"
+    folder = os.environ.setdefault("SLURM_TEST_DIR", "/tmp/slurm-test")
+
+    def do(verb: str) -> int:
+        return subprocess.run(["bash", str(script), verb], stdout=subprocess.DEVNULL).returncode
+
+    missing = ""
+    if shutil.which("slurmctld") is None:
+        missing = "no Slurm here: install it with `bash slurm/testing/cluster.sh install`"
+    elif os.geteuid() != 0:
+        missing = "a Slurm cluster for tests needs root"
+    if missing:
+        (pytest.fail if os.environ.get("EQUIMOD_REQUIRE_SLURM") else pytest.skip)(missing)
+    ours = do("status") != 0
+    if ours:
+        assert do("start") == 0, f"the cluster has not started: see {folder}/log"
+    os.environ["SLURM_CONF"] = f"{folder}/slurm.conf"
+    yield
+    if ours:
+        do("stop")
