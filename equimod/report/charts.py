@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from equimod.report.results import (
     RETRIEVAL_CHANCE,
     RunSummary,
 )
-from equimod.report.style import FAINT, INK, SMALL, dress, row_colours
+from equimod.report.style import FAINT, INK, MARGIN, SMALL, WIDTH, Canvas, dress, row_colours
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,26 @@ def _number(axes: Axes, y: float, measured: dict[str, float]) -> None:
         fontsize=SMALL,
         color=INK,
     )
+
+
+def beside(
+    canvas: Canvas, top: float, height: float, panels: tuple[Panel, ...], marks: Iterator[str]
+) -> None:
+    """Draws panels side by side, each with room for its axis at the left.
+
+    Args:
+        canvas: where to draw.
+        top: inches from the canvas's upper edge to the charts' boxes.
+        height: of the boxes in inches.
+        panels: what to draw, from the left.
+        marks: a letter for each.
+    """
+    left = MARGIN
+    width = WIDTH - 2 * MARGIN
+    for panel, share in zip(panels, shares(panels), strict=True):
+        room = panel.axis
+        panel.draw(canvas.axes(left + room, top, share * width - room, height), next(marks))
+        left += share * width
 
 
 def shares(panels: tuple[Panel, ...]) -> tuple[float, ...]:

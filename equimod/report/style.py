@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from equimod.report.results import RunSummary
 
@@ -16,6 +19,11 @@ WIDTH = 16.0
 """Inches; 1600 pixels."""
 MARGIN = 0.55
 """Inches left and right."""
+
+LEGEND_LINE = 0.28
+"""Inches between the legend's lines."""
+CHARACTER = 0.095
+"""Inches that a character of the legend takes."""
 
 INK = "#222222"
 FAINT = "#d9d9d9"
@@ -75,6 +83,39 @@ class Canvas:
         )
 
 
+def legend_height(colours: Mapping[str, str]) -> float:
+    """Inches from the top of the legend down to the charts below it."""
+    return 0.5 + LEGEND_LINE * math.ceil(len(colours) / _legend_columns(colours))
+
+
+def legend(canvas: Canvas, top: float, colours: Mapping[str, str]) -> None:
+    """One legend for all charts below it: names and their colours."""
+    canvas.figure.legend(
+        handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
+        loc="upper left",
+        bbox_to_anchor=((MARGIN - 0.1) / WIDTH, 1 - top / canvas.height),
+        ncols=_legend_columns(colours),
+        frameon=False,
+        fontsize=LABEL,
+        handlelength=1.0,
+        handleheight=1.0,
+        borderaxespad=0,
+    )
+
+
+def _legend_columns(colours: Mapping[str, str]) -> int:
+    entry = 0.6 + CHARACTER * max(map(len, colours), default=0)
+    return max(1, int((WIDTH - 2 * MARGIN) / entry))
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; equal figures give equal bytes."""
+    stream = io.BytesIO()
+    # no software version or date in the file
+    figure.savefig(stream, format="png", metadata={"Software": None})
+    return stream.getvalue()
+
+
 def dress(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     """Title to the left, labels, a light grid behind, and no frame but the axes' lines."""
     axes.set_title(title, loc="left", fontsize=LABEL + 0.5, fontweight="bold", color=INK, pad=10)
@@ -96,6 +137,6 @@ def bare(axes: Axes) -> None:
         spine.set_color(FAINT)
 
 
-def letters(panels: Sequence[object]) -> tuple[str, ...]:
-    """(b), (c) ... for the panels that follow (a)."""
-    return tuple(f"({chr(ord('b') + k)})" for k in range(len(panels)))
+def letters(panels: Sequence[object], first: str = "b") -> tuple[str, ...]:
+    """(b), (c) ... for the panels that follow (a), or from another letter on."""
+    return tuple(f"({chr(ord(first) + k)})" for k in range(len(panels)))

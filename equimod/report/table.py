@@ -233,22 +233,23 @@ def to_markdown(summary: RunSummary) -> str:
     grid = lay_out(summary)
     lines = []
     if grid.sections:
-        lines.append(_row(["", *map(_escaped, grid.names)]))
-        lines.append(_row([":--", *["--:"] * len(grid.names)]))
+        lines.append(markdown_row(["", *map(escaped, grid.names)]))
+        lines.append(markdown_row([":--", *["--:"] * len(grid.names)]))
     for title, section in grid.sections.items():
-        lines.append(_row([f"**{title}**", *[""] * len(grid.names)]))
+        lines.append(markdown_row([f"**{title}**", *[""] * len(grid.names)]))
         for line in section:
             cells = (f"**{c}**" if k in line.best else c for k, c in enumerate(line.cells))
-            lines.append(_row([_escaped(line.label), *cells]))
+            lines.append(markdown_row([escaped(line.label), *cells]))
     if lines:
         lines.append("")
-    return "\n".join([*lines, _escaped(caption(summary))]) + "\n"
+    return "\n".join([*lines, escaped(caption(summary))]) + "\n"
 
 
-def _row(cells: Iterable[str]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
+    """One row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text that Markdown shows as it is."""
     return re.sub(r"([\\|*_`])", r"\\\1", text)

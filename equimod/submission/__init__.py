@@ -1,0 +1,1 @@
+"""Runs on a cluster: submitted, watched, resumed and collected."""
