@@ -1,4 +1,4 @@
-"""The command line: `equimod train`, `equimod eval`."""
+"""The command line: `equimod train`, `equimod eval`, and the commands for jobs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 import augspec
 from equimod import __version__
+from equimod.published import specs
+from equimod.submission.cli import register
 
 app = App(
     name="equimod",
@@ -67,11 +69,7 @@ def evaluate(run: Path, *, augmentations: Path | None = None, set_: Overrides = 
     return evaluate_run(run, set_ or [], augmentations)
 
 
-def specs() -> Path:
-    """The folder of the published specs and runs: in a checkout, or in the installed package."""
-    package = Path(__file__).parent
-    installed = package / "specs"
-    return installed if installed.is_dir() else package.parent / "specs"
+register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

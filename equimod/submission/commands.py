@@ -1,0 +1,108 @@
+"""What the command line does to submit a run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from equimod.config import load_run
+from equimod.submission.jobs import Evaluate, Series, Train
+from equimod.submission.points import PointsError, expand, write_points
+from equimod.submission.profiles import UnknownProfileError, load_profile
+from equimod.submission.submit import Request, SubmitError, planned_scripts, submit
+from equimod.training.folder import RunFolder, resolved, to_yaml
+from slurm.commands import LaunchError, would_accept
+from slurm.snapshot import SnapshotError
+
+MISTAKE = 2
+MENDABLE = (
+    SubmitError,
+    LaunchError,
+    PointsError,
+    SnapshotError,
+    UnknownProfileError,
+    OSError,
+)
+"""What is no bug, but for the user to mend."""
+
+
+def submit_run(
+    path: Path,
+    *,
+    profile: str,
+    profile_overrides: Sequence[str],
+    overrides: Sequence[str],
+    seeds: str | None,
+    sweeps: Sequence[str],
+    out: Path | None,
+    dry_run: bool,
+) -> int:
+    """Submits a run, or shows what would be submitted; see `equimod submit`.
+
+    Returns:
+        The exit status: 0, or 2 for a user's mistake.
+
+    Raises:
+        SpecError: a document or an assignment has mistakes.
+    """
+    console = Console()
+    try:
+        points = expand(seeds, sweeps)
+        name = load_run(path, [*overrides, *points[0].overrides]).name
+        root = out if out is not None else Path("runs") / name
+        where = load_profile(profile, profile_overrides)
+        request = Request(path, tuple(overrides), points, where, root)
+        if dry_run:
+            _show(request, console)
+            return 0
+        if where.executor == "debug":
+            return _in_this_process(request)
+        done = submit(request)
+    except MENDABLE as error:
+        return _mistake(error)
+    ids = ", ".join(dict.fromkeys(job.id.partition("_")[0] for job in done.jobs if job.id))
+    count = f"{len(points)} points" if len(points) > 1 else "one run"
+    console.print(f"submitted {count} to {where.name}: jobs {ids}", markup=False, highlight=False)
+    console.print(f"equimod status {root} --watch", style="bold", markup=False, highlight=False)
+    return 0
+
+
+def _show(request: Request, console: Console) -> None:
+    """Prints what would be submitted, and what the cluster says to it."""
+    runs = request.runs()
+    for kind, script in planned_scripts(request):
+        console.rule(f"{kind}: sbatch script", align="left")
+        console.print(Text(script), soft_wrap=True)
+        waiting = "#SBATCH --dependency"
+        lines = [line for line in script.splitlines() if not line.startswith(waiting)]
+        accepted, said = would_accept("\n".join(lines))
+        verdict = "the cluster would take it" if accepted else "the cluster would refuse it"
+        console.print(f"{verdict}: {said}", markup=False, soft_wrap=True)
+    point, run = runs[0]
+    title = f"the run of {point.name}, one of {len(runs)}" if point.name else "the run"
+    console.rule(title, align="left")
+    console.print(Text(to_yaml(resolved(run))), soft_wrap=True)
+    for other, _ in runs[1:]:
+        console.print(f"also {other.name}", markup=False, highlight=False)
+    console.print(f"results would go to {request.root}; nothing was submitted", markup=False)
+
+
+def _in_this_process(request: Request) -> int:
+    """Trains and measures all points here and now, for debugging."""
+    chains = []
+    for point, run in request.runs():
+        folder = RunFolder(request.root / point.name)
+        folder.record_settings(run)
+        chains.append((Train(folder.root), Evaluate(folder.root)))
+    if any(point.name for point in request.points):
+        write_points(request.root, request.points)
+    return Series(chains)()
+
+
+def _mistake(error: BaseException) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return MISTAKE

@@ -1,0 +1,57 @@
+"""Finding profiles by name, and reading them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import augspec
+import slurm
+from slurm.profile import Profile
+
+
+class UnknownProfileError(ValueError):
+    """There is no profile of that name."""
+
+
+def load_profile(name: str | Path, overrides: Sequence[str] = ()) -> Profile:
+    """Reads a profile.
+
+    Args:
+        name: the path of a file; or a name, which is looked up in `profiles/`, then in
+            `~/.config/equimod/profiles/`, then among those that come with the package.
+        overrides: assignments such as `time=2:00:00`.
+
+    Raises:
+        UnknownProfileError: there is none of that name.
+        SpecError: the file has mistakes; all of them at once.
+    """
+    return augspec.load_model(Profile, _path(str(name)), overrides, allow_outside=True)
+
+
+def known_profiles() -> dict[str, Path]:
+    """All profiles by name; those that are found first hide later ones."""
+    found: dict[str, Path] = {}
+    for folder in _folders():
+        for path in sorted(folder.glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def _folders() -> Iterator[Path]:
+    yield Path("profiles")
+    settings = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    yield Path(settings) / "equimod" / "profiles"
+    yield Path(slurm.__file__).parent / "profiles"
+
+
+def _path(name: str) -> Path:
+    if Path(name).suffix in (".yaml", ".yml", ".json") or os.sep in name:
+        return Path(name)
+    known = known_profiles()
+    if name not in known:
+        hint = augspec.meant(name, known)
+        message = f"no profile {name!r}{hint} (profiles: {', '.join(sorted(known))})"
+        raise UnknownProfileError(f"{message}; or name a file, such as ./{name}.yaml")
+    return known[name]
