@@ -40,9 +40,11 @@ class TrainingConfig(DocumentModel):
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU where there is one."""
     devices: int = Field(default=1, ge=1)
-    """Processes on this machine, one for each GPU."""
+    """Processes on this machine, one for each GPU; a launcher such as torchrun has its own say."""
+    nodes: int = Field(default=1, ge=1)
+    """Machines; more than one needs a launcher, which has its own say here, too."""
     sync_batch_norm: bool = True
-    """Batch statistics over all devices, where there are several."""
+    """Batch statistics over all processes, so that their number changes nothing but rounding."""
     workers: int = Field(default=0, ge=0)
     """Threads that read images; 0 reads in the main thread."""
     on_corrupt: Literal["skip", "raise"] = "skip"
@@ -151,6 +153,7 @@ SHARED = (
     ("data",),
     ("training", "accelerator"),
     ("training", "devices"),
+    ("training", "nodes"),
     ("training", "precision"),
 )
 """What arms may not differ in: their numbers stand beside each other, from the same processes."""

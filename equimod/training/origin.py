@@ -24,6 +24,10 @@ INDIFFERENT_TRAINING = (
 )
 """The same of the fields in `training`."""
 
+PROCESSES = ("devices", "nodes")
+"""Fields in `training` that change nothing but rounding where batch norms are synchronised: the
+batch, its samples, views and codes are the same for any number of processes."""
+
 
 def code_layout(plan: Plan, config: RunConfig) -> Layout:
     """The layout of the codes that the predictor reads."""
@@ -76,6 +80,6 @@ def _decisive(config: RunConfig) -> dict[str, Any]:
     plain: dict[str, Any] = config.model_dump(mode="json")
     for field in INDIFFERENT:
         plain.pop(field)
-    for field in INDIFFERENT_TRAINING:
+    for field in INDIFFERENT_TRAINING + PROCESSES * config.training.sync_batch_norm:
         plain["training"].pop(field)
     return plain

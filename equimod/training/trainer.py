@@ -24,6 +24,7 @@ from equimod.data import (
     require_one_size,
 )
 from equimod.schedule import learning_rate
+from equimod.sync_batch_norm import synchronised
 from equimod.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -96,8 +97,8 @@ class Trainer:
         self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
         code_dim = code_layout(self.pipeline.plan, config).width
         self.learner = Learner.from_config(config, code_dim)
-        if fabric.world_size > 1 and training.sync_batch_norm and fabric.device.type == "cuda":
-            self.learner = torch.nn.SyncBatchNorm.convert_sync_batchnorm(self.learner)
+        if fabric.world_size > 1 and training.sync_batch_norm:
+            synchronised(self.learner, fabric.device)
         self.optimizer = training.optimizer.build(self.learner)
         self.model, self.stepper = fabric.setup(self.learner, self.optimizer)
 

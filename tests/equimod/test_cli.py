@@ -193,7 +193,7 @@ def test_mistakes_in_the_words(tiny: Path) -> None:
 def test_devices_that_are_not_there(tiny: Path, tmp_path: Path) -> None:
     sets = ["training.accelerator=cuda", "training.devices=99"]
     ended = equimod("train", tiny, "--out", tmp_path / "x", sets=sets)
-    refused(ended, "training.devices asks for 99 GPUs, found")
+    refused(ended, "99 processes on this machine want a GPU each, found")
 
 
 def test_a_folder_that_cannot_be_written(tiny: Path, tmp_path: Path) -> None:

@@ -18,16 +18,12 @@ import pytest
 import torch
 from rich.console import Console
 
-import augspec
-from equimod.config import Run, RunConfig, load_run
-from equimod.data import batches
-from equimod.losses import nt_xent
+from equimod.config import load_run
 from equimod.records import read_metrics
 from equimod.report.results import read_summary
 from equimod.training.checkpoint import CHECKPOINT, load_header
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import StopFlag
-from equimod.training.learner import Learner
 from equimod.training.run import Execution
 
 STEPS = 120
@@ -106,32 +102,15 @@ def test_two_processes_train_as_one(tiny: Path, tmp_path: Path) -> None:
     alone = Execution(run, folder, tmp_path, Console(quiet=True)).execute(StopFlag())
     # what does not depend on the training is the same however many processes measure it
     assert read_summary(tmp_path / "two" / "summary.json").baselines == alone.baselines
-    for arm, config in run.arms.items():
+    for arm in run.arms:
         ours, theirs = (read_metrics(tmp_path / n / arm / "metrics.jsonl") for n in ("one", "two"))
         assert len(ours) == len(theirs) == 7
-        for a, b in zip(ours, theirs, strict=True):
+        for number, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             assert a.keys() == b.keys()
             for name in a:
-                # each process normalises its own half of the batch
-                assert a[name] == pytest.approx(b[name], rel=0.3), name
-        assert theirs[0]["loss/invariance"] == pytest.approx(loss_of_halves(run, config), rel=1e-5)
-
-
-def loss_of_halves(run: Run, config: RunConfig) -> float:
-    """SimCLR's loss of the first batch, each half normalised for itself, contrasted together."""
-    data = config.data.build("train", run.base)
-    pipeline = augspec.compile(run.spec, seed=config.seed)
-    learner = Learner.from_config(config, pipeline.layouts["first"].width)
-    embeddings = []
-    for rank in (0, 1):
-        halves = batches(data, batch_size=16, seed=config.seed, epoch=0, rank=rank, world_size=2)
-        half = next(halves)
-        views = pipeline(half.images, ids=half.ids, epoch=0).views
-        reference = [views["original"]] if learner.equimod else []
-        h1, h2 = learner.features([*reference, views["first"], views["second"]])[-2:]
-        embeddings.append(learner.method.projector(torch.cat([h1, h2])).chunk(2))
-    z1, z2 = (torch.cat(parts) for parts in zip(*embeddings, strict=True))
-    return nt_xent(z1, z2, config.method.temperature).item()
+                # every step of this small network magnifies rounding; in float64 see `test_steps`
+                close = pytest.approx(b[name], rel=1e-5 if number < 2 else 0.3)
+                assert a[name] == close, (number, name)
 
 
 def test_two_processes_train_as_one_on_photographs_in_their_own_sizes(
@@ -164,9 +143,11 @@ def test_two_processes_train_as_one_on_photographs_in_their_own_sizes(
     alone = Execution(run, folder, tmp_path, Console(quiet=True)).execute(StopFlag())
     assert read_summary(tmp_path / "two" / "summary.json").baselines == alone.baselines
     assert (tmp_path / "two" / "overview.png").stat().st_size > 10_000
-    for arm, config in run.arms.items():
-        first = read_metrics(tmp_path / "two" / arm / "metrics.jsonl")[0]
-        assert first["loss/invariance"] == pytest.approx(loss_of_halves(run, config), rel=1e-5)
+    for arm in run.arms:
+        first, theirs = (
+            read_metrics(tmp_path / name / arm / "metrics.jsonl")[0] for name in ("one", "two")
+        )
+        assert first["loss/invariance"] == pytest.approx(theirs["loss/invariance"], rel=1e-5)
 
 
 def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:

@@ -1,0 +1,83 @@
+"""Steps of several processes are those of one, to the digits of float64."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+import augspec
+from equimod.config import load_run
+from equimod.data import batches
+from equimod.sync_batch_norm import synchronised
+from equimod.training.learner import Learner
+
+STEPS = 4
+CASES = {
+    "simclr": "method={name: simclr, hidden: 16, dim: 8}",
+    "byol": "method={name: byol, hidden: 16, dim: 8, ema_start: 0.9}",
+}
+
+
+def steps(path: Path, method: str, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
+    """The losses of some steps, and the weights and statistics after them."""
+    torch.set_num_threads(1)
+    if world > 1:
+        meeting = f"file://{path.parent / f'meet-{world}'}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
+    run = load_run(path, ["arms={}", "equimod={hidden: 16, dim: 8}", method])
+    config = run.shared
+    data = config.data.build("train", run.base)
+    pipeline = augspec.compile(run.spec, seed=config.seed)
+    learner = Learner.from_config(config, pipeline.layouts["first"].width).double()
+    model: torch.nn.Module = learner
+    if world > 1:
+        synchronised(learner, torch.device("cpu"))
+        model = DistributedDataParallel(learner)
+    optimizer = torch.optim.SGD(learner.parameters(), lr=0.01)
+    found = []
+    parts = batches(data, batch_size=16, seed=3, epoch=0, rank=rank, world_size=world)
+    for step, batch in zip(range(STEPS), parts, strict=False):
+        drawn = pipeline(batch.images, ids=batch.ids, epoch=0)
+        views = {name: view.double() for name, view in drawn.views.items()}
+        augmented = [views[name] for name in config.views.augmented]
+        codes = [drawn.codes[name].double() for name in config.views.augmented]
+        loss = model(views["original"], augmented, codes)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        learner.method.after_step((step + 1) / STEPS)
+        total = loss.detach().clone()
+        if world > 1:
+            dist.all_reduce(total)
+        found.append(total / world)
+    if world > 1:
+        dist.destroy_process_group()
+    return [*found, *learner.state_dict().values()]
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPoolExecutor]:
+    with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_take_the_steps_of_one(
+    pool: ProcessPoolExecutor, tiny: Path, tmp_path: Path, case: str, world: int
+) -> None:
+    for name in ("tiny.yaml", "views.yaml"):
+        (tmp_path / name).write_text((tiny.parent / name).read_text())
+    path = tmp_path / "tiny.yaml"
+    work = [pool.submit(steps, path, CASES[case], rank, world) for rank in range(world)]
+    expected = steps(path, CASES[case])
+    for each in work:
+        for mine, theirs in zip(each.result(timeout=240), expected, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
