@@ -69,6 +69,42 @@ def gather(x: Tensor) -> Tensor:
     return gathered
 
 
+def gather_rows(x: Tensor, device: torch.device) -> Tensor:
+    """The rows of every process, in the order of the ranks, where each may have another number.
+
+    Also within `alone`. No gradient flows through it.
+
+    Args:
+        x: `(n, F)` on the CPU; F may be 0 where n is.
+        device: over which the processes talk: a GPU for NCCL.
+
+    Returns:
+        `(sum of n, F)` on the CPU, without padding; `x` itself where there is one process.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return x
+    world = dist.get_world_size()
+    shapes = torch.empty(world, 2, dtype=torch.int64, device=device)
+    mine = torch.tensor([x.shape], dtype=torch.int64, device=device)
+    dist.all_gather_into_tensor(shapes, mine)
+    rows, columns = shapes.max(0).values.tolist()
+    padded = torch.zeros(rows, columns, dtype=x.dtype, device=device)
+    padded[: x.shape[0], : x.shape[1]] = x.to(device)
+    everyone = padded.new_empty(world * rows, columns)
+    dist.all_gather_into_tensor(everyone, padded)
+    parts = everyone.cpu().split(rows)
+    return torch.cat([part[:n] for part, n in zip(parts, shapes[:, 0].tolist(), strict=True)])
+
+
+def all_objects(mine: Any) -> list[Any]:
+    """A plain object of every process, in the order of the ranks, on all of them."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [mine]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, mine)
+    return found
+
+
 def _initialised() -> bool:
     return not _alone.get() and dist.is_available() and dist.is_initialized()
 

@@ -52,6 +52,7 @@ def extract(
     batches: Iterable[ImageBatch],
     transform: Callable[[Images], Tensor],
     device: torch.device | str,
+    gather: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Features and labels of a split, every sample once and in the order of the batches.
 
@@ -63,6 +64,8 @@ def extract(
         batches: the split.
         transform: maps uint8 images, `(B, C, H, W)` or ragged, on `device` to the encoder's input.
         device: where the encoder lives.
+        gather: where several processes have a part of each batch: makes of this process's rows
+            `(n, F)` those of all. The order is then that of the ids.
 
     Returns:
         Features `(N, F)` float32 and labels `(N, L)` int64, both on the CPU. They are ordinary
@@ -77,11 +80,19 @@ def extract(
             features.append(encoder(transform(batch.images.to(device))).float().cpu())
             labels.append(batch.labels.cpu())
             ids.append(batch.ids.cpu())
-    if not features:
+    none = torch.empty(0, 0)
+    # outside inference mode, so that autograd accepts the results
+    x = torch.cat(features) if features else none
+    y = torch.cat(labels) if features else none.long()
+    which = torch.cat(ids) if features else none.long().view(0)
+    if gather is not None:
+        x, y, which = gather(x), gather(y), gather(which[:, None])[:, 0]
+        order = which.argsort(stable=True)
+        x, y, which = x[order], y[order], which[order]
+    if not len(which):
         raise ValueError("no batches to extract features from: the split is empty")
-    # outside inference mode, so that autograd accepts the result
-    first = _first_occurrences(torch.cat(ids))
-    return torch.cat(features)[first], torch.cat(labels)[first]
+    first = _first_occurrences(which)
+    return x[first], y[first]
 
 
 def _first_occurrences(ids: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from equimod.data import (
     batches,
     require_one_size,
 )
+from equimod.distributed import gather_rows
 from equimod.evaluation import (
     Embedder,
     evaluate_head,
@@ -50,6 +51,8 @@ class Bench:
         seed: of the classifiers and the probe.
         device: where encoders live.
         corrupt: collects the images of each split that could not be read.
+        rank: of this process among those that share the work.
+        world_size: how many these are.
     """
 
     train: ImageData
@@ -61,6 +64,8 @@ class Bench:
     seed: int
     device: torch.device
     corrupt: Mapping[str, CorruptReport]
+    rank: int = 0
+    world_size: int = 1
 
     def check(self) -> None:
         """Checks, before anything is computed, that the data suffice for what is asked for.
@@ -172,9 +177,11 @@ class Bench:
         picture: NDArray[np.generic] = view.clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
         return picture
 
-    def _batches(self, data: ImageData) -> Iterator[Batch]:
+    def _batches(self, data: ImageData, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
         return batches(
             data,
+            rank=rank,
+            world_size=world_size,
             batch_size=BATCH,
             seed=self.seed,
             epoch=0,
@@ -188,7 +195,10 @@ class Bench:
             view: Tensor = self.pipeline.apply(images, {self.reference: {}})[self.reference]
             return view
 
-        features, labels = extract(encoder, self._batches(data), reference, self.device)
+        # each process has its part of each batch, and none is padded: every sample counts once
+        own = self._batches(data, self.rank, self.world_size)
+        share = partial(gather_rows, device=self.device)
+        features, labels = extract(encoder, own, reference, self.device, share)
         if not features.isfinite().all():
             raise FloatingPointError(
                 f"the encoder's features of the {data.split} split are not finite: it has diverged"

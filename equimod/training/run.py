@@ -13,8 +13,8 @@ import augspec
 from augspec import Spec
 from equimod.config import Run, RunConfig
 from equimod.data import CorruptReport, DataError, ImageData
-from equimod.data.base import CHANNELS
-from equimod.distributed import alone
+from equimod.data.base import CHANNELS, CorruptImageError
+from equimod.distributed import all_objects, alone
 from equimod.records import METRICS, read_metrics
 from equimod.report import (
     ArmResult,
@@ -209,6 +209,8 @@ class Execution:
             seed=config.seed,
             device=self.fabric.device,
             corrupt=self.corrupt,
+            rank=self.fabric.global_rank,
+            world_size=self.fabric.world_size,
         )
 
     def _report(self, arms: dict[str, tuple[Learner, float]]) -> RunSummary:
@@ -229,11 +231,25 @@ class Execution:
             samples = self._bench(shared).samples()
             write_overview(self.folder.overview, Overview(summary, samples))
         self.console.print(render(summary))
+        self._share_corrupt()
         for split, report in self.corrupt.items():
             if report:
                 self._say(f"{split} split: {report.describe()}", "yellow")
         self._say(f"results in {self.folder.root} (look at {self.folder.overview.name})")
         return summary
+
+    def _share_corrupt(self) -> None:
+        """Tells the first process of the images that others could not read."""
+        if self.fabric.world_size == 1:
+            return
+        own = {
+            split: [(index, error.place, error.reason) for index, error in report.errors.items()]
+            for split, report in self.corrupt.items()
+        }
+        for met in all_objects(own):
+            for split, errors in met.items():
+                found = {index: CorruptImageError(*words) for index, *words in errors}
+                self.corrupt[split].errors.update(found)
 
     def _baselines(self) -> tuple[ArmResult, ...]:
         config = self.run.shared

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
+from equimod.distributed import gather_rows
 from equimod.evaluation.features import evaluating, extract, first_images, labelled, minibatches
 
 
@@ -100,3 +106,29 @@ def test_minibatches_are_a_function_of_seed_and_epoch() -> None:
     assert [len(b) for b in minibatches(100, 32, seed=0, epoch=0)] == [32, 32, 32, 4]
     kept = [len(b) for b in minibatches(100, 32, seed=0, epoch=0, drop_last=True)]
     assert kept == [32, 32, 32]
+
+
+WORLD = 3
+
+
+def part_of(rank: int, meeting: str) -> tuple[Tensor, Tensor]:
+    """What a process finds that has each third sample but those that nobody can read."""
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=WORLD)
+    mine = {0: [batch([0, 3]), batch([6])], 1: [batch([1, 4])], 2: []}[rank]
+    share = partial(gather_rows, device=torch.device("cpu"))
+    try:
+        return extract(nn.Flatten(), mine, to_float, "cpu", share)
+    finally:
+        dist.destroy_process_group()
+
+
+def test_processes_share_the_work_and_count_every_sample_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(WORLD, mp_context=spawn) as pool:
+        work = [pool.submit(part_of, rank, f"file://{tmp_path / 'meet'}") for rank in range(WORLD)]
+        found = [each.result(timeout=120) for each in work]
+    ids = [0, 1, 3, 4, 6]
+    alone, labels = extract(nn.Flatten(), [batch(ids)], to_float, "cpu")
+    for features, theirs in found:
+        assert torch.equal(features, alone)
+        assert torch.equal(theirs, labels)

@@ -158,3 +158,31 @@ def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert err.count("error: ") == 1
     assert "zzz does not exist" in err
+
+
+def test_torchrun_and_another_number_of_processes(tiny: Path, tmp_path: Path) -> None:
+    sets = [*LONG, "training.epochs=4", "training.log_every=1", "training.accelerator=cpu"]
+    script = Path(sysconfig.get_path("scripts")) / "equimod"
+    port = random.randrange(20_000, 60_000)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += [f"--master-port={port}", str(script), "train", str(tiny), "--out", str(tmp_path)]
+    for assignment in [*sets, "training.checkpoint_minutes=0"]:
+        command += ["--set", assignment]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    arm = tmp_path / "simclr"
+    started = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while not (arm / CHECKPOINT).is_file() or load_header(arm / CHECKPOINT)["step"] < 3:
+            assert started.poll() is None, started.communicate()[1]
+            time.sleep(0.01)
+    finally:
+        started.kill()
+        subprocess.run(["pkill", "-KILL", "-f", str(tmp_path)], check=False)
+        started.wait()
+    done = load_header(arm / CHECKPOINT)["step"]
+    run = load_run(tiny, sets)
+    execution = Execution(run, RunFolder(tmp_path), tmp_path, Console(quiet=True))
+    execution.execute(StopFlag())  # one process goes on with the steps of two
+    steps = [record["step"] for record in read_metrics(arm / "metrics.jsonl") if "lr" in record]
+    assert 3 <= done < steps[-1] == 24
+    assert steps == list(range(1, 25))
