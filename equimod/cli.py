@@ -53,7 +53,13 @@ def train(
 
 
 @app.command(name="eval")
-def evaluate(run: Path, *, augmentations: Path | None = None, set_: Overrides = None) -> int:
+def evaluate(
+    run: Path,
+    *,
+    augmentations: Path | None = None,
+    checkpoint: str = "last",
+    set_: Overrides = None,
+) -> int:
     """Measure a trained run again and rewrite its results.
 
     Args:
@@ -61,12 +67,14 @@ def evaluate(run: Path, *, augmentations: Path | None = None, set_: Overrides = 
         augmentations: measure on the views of this spec instead. A head reads its codes by the
             names of their slots, if it was trained on all of them; the results go to
             `<run>/with-<file name>`.
+        checkpoint: which checkpoint: `last`, `best`, or such as `epoch-00020`. The results of
+            another than the last go to `<run>/with-<checkpoint>`.
         set_: an assignment such as `evaluation.linear.epochs=30`; may be repeated. Only what is
             measured can be changed, and where the data lie.
     """
     from equimod.training.commands import evaluate_run
 
-    return evaluate_run(run, set_ or [], augmentations)
+    return evaluate_run(run, set_ or [], augmentations, checkpoint=checkpoint)
 
 
 register(app)

@@ -51,6 +51,11 @@ class TrainingConfig(DocumentModel):
     """Whether a corrupt image costs that image or ends the run."""
     checkpoint_minutes: float = Field(default=5.0, ge=0)
     """Minutes between checkpoints; one is also written at the end and on an interruption."""
+    keep_every: int = Field(default=0, ge=0)
+    """Epochs after which a checkpoint stays for good, as `epoch-00020`; 0 keeps only the last."""
+    keep_best: bool = True
+    """Whether the checkpoint with the best k-NN accuracy stays, as `best`; `evaluate_every` says
+    how often it is measured, on the first kind of label."""
     log_every: int = Field(default=10, ge=1)
     """Steps between lines of `metrics.jsonl`."""
     evaluate_every: int = Field(default=0, ge=0)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: str | Path, content: str | bytes) -> Path:
+def write_atomically(path: str | Path, content: str | bytes | Callable[[Path], None]) -> Path:
     """Writes `content` to `path` through a temporary file beside it, fsync and rename.
 
     Args:
         path: the file; missing parent folders are made.
-        content: text (written as UTF-8) or bytes.
+        content: text (written as UTF-8), bytes, or what writes the temporary file itself.
 
     Returns:
         The path written.
@@ -24,7 +25,10 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        if callable(data):
+            data(temporary)
+            data = b""
+        with temporary.open("ab") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

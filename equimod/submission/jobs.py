@@ -15,6 +15,9 @@ from equimod.records import DOCUMENT
 
 MISTAKE, INTERRUPTED = 2, 130
 
+PATIENCE = 120.0
+"""Seconds to wait for a former start of the same job, which may still be dying on another node."""
+
 
 @dataclass(frozen=True)
 class Train:
@@ -36,7 +39,7 @@ class Train:
         except SpecError as error:
             print(error, file=sys.stderr)
             return MISTAKE
-        return train_run(run, self.root, restart=False, measure=False)
+        return train_run(run, self.root, restart=False, measure=False, patience=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Evaluate:
         """See `slurm.task.Work`."""
         from equimod.training.commands import evaluate_run
 
-        return evaluate_run(self.root, ())
+        return evaluate_run(self.root, (), patience=PATIENCE)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,16 @@
 """Checkpoints: one safetensors file with all tensors, and everything else as JSON in its header.
 
 No pickle: reading a checkpoint runs no code, whoever wrote it. A file is replaced by rename, so
-that a run killed at any moment leaves the old checkpoint or the new one.
+that a run killed at any moment leaves the old checkpoint or the new one. A checksum over tensors
+and header tells what a disk has spoilt since.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,15 +19,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 import augspec
 
 CHECKPOINT = "last.safetensors"
-"""The one checkpoint in an arm's folder, replaced whenever a newer one is complete."""
-HEADER = "equimod"
+"""The last checkpoint in an arm's folder, replaced whenever a newer one is complete."""
+HEADER, CHECKSUM = "equimod", "checksum"
+"""Names in the file's metadata."""
 FORMAT = 1
 
 
@@ -56,12 +61,43 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         OSError: the folder cannot be written to, or the disk is full.
     """
     tensors = {name: t.detach().contiguous().cpu() for name, t in checkpoint.tensors.items()}
-    header = {HEADER: json.dumps({"format": FORMAT, **checkpoint.header})}
+    header = json.dumps({"format": FORMAT, **checkpoint.header})
+    metadata = {HEADER: header, CHECKSUM: checksum(tensors, header)}
     try:
-        augspec.write_atomically(path, save(tensors, header))
+        # straight to the disk: as bytes in memory it would take the room of all weights once more
+        augspec.write_atomically(path, lambda file: _save(tensors, file, metadata))
     except OSError as error:
-        reason = f"cannot write the checkpoint: {error.strerror}"
+        size = sum(tensor.nbytes for tensor in tensors.values()) / 2**20
+        reason = f"cannot write the checkpoint of {size:,.0f} MB: {error.strerror}"
+        if path.exists():
+            reason += "; the one before it is whole"
         raise OSError(error.errno, reason, str(path)) from error
+
+
+def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    """`safetensors.torch.save_file`, whose errors of the system are `OSError` again."""
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        found = re.search(r"(?P<reason>[^:(]+) \(os error (?P<number>\d+)\)", str(error))
+        number = int(found["number"]) if found else errno.EIO
+        reason = found["reason"].strip() if found else str(error)
+        raise OSError(number, reason, str(path)) from error
+
+
+def checksum(tensors: dict[str, Tensor], header: str) -> str:
+    """SHA-256 of everything that a checkpoint holds.
+
+    Args:
+        tensors: contiguous, on the CPU.
+        header: as it is written.
+    """
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -72,7 +108,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Checkpoint(tensors, _header(file, path))
+        header, metadata = _header(file, path), file.metadata()
+    # earlier versions wrote none
+    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors, metadata[HEADER]):
+        raise CheckpointError(
+            f"checkpoint {path} is damaged: its checksum does not fit its content"
+        )
+    return Checkpoint(tensors, header)
 
 
 def load_header(path: Path) -> dict[str, Any]:

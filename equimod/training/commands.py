@@ -18,12 +18,16 @@ from equimod.training.checkpoint import CheckpointError
 from equimod.training.devices import DeviceError
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import InterruptedRunError, StopFlag
+from equimod.training.keep import LAST
+from equimod.training.lock import LockedError
 from equimod.training.run import Execution
 
 MISTAKE, INTERRUPTED = 2, 130
 
 
-def train_run(run: Run, root: Path, restart: bool, *, measure: bool = True) -> int:
+def train_run(
+    run: Run, root: Path, restart: bool, *, measure: bool = True, patience: float = 0.0
+) -> int:
     """Trains and measures a run.
 
     Args:
@@ -31,6 +35,7 @@ def train_run(run: Run, root: Path, restart: bool, *, measure: bool = True) -> i
         root: the folder for the results.
         restart: delete what was trained there before.
         measure: measure it, too; otherwise `evaluate_run` does, at another time.
+        patience: seconds to wait for another process that works in the folder.
 
     Returns:
         The exit status: 0, 2 for a user's mistake, 130 when interrupted.
@@ -39,18 +44,28 @@ def train_run(run: Run, root: Path, restart: bool, *, measure: bool = True) -> i
 
     def work(console: Console) -> None:
         execution = Execution(run, folder, Path.cwd(), console)
-        (execution.execute if measure else execution.train_arms)(StopFlag(), restart=restart)
+        with execution.alone_in(folder, patience):
+            (execution.execute if measure else execution.train_arms)(StopFlag(), restart=restart)
 
     return _guarded(work, "the same command, without --restart," if restart else "the same command")
 
 
-def evaluate_run(root: Path, overrides: Sequence[str], augmentations: Path | None = None) -> int:
+def evaluate_run(
+    root: Path,
+    overrides: Sequence[str],
+    augmentations: Path | None = None,
+    *,
+    checkpoint: str = LAST,
+    patience: float = 0.0,
+) -> int:
     """Measures a trained run again.
 
     Args:
         root: the run's folder.
         overrides: assignments inside `evaluation` or `data`.
         augmentations: measure on the views of this spec; the results get a folder of their own.
+        checkpoint: which checkpoint of each arm; for another than the last, the same.
+        patience: seconds to wait for another process that works in the folder.
 
     Returns:
         The exit status, see `train_run`.
@@ -68,11 +83,16 @@ def evaluate_run(root: Path, overrides: Sequence[str], augmentations: Path | Non
     if augmentations is not None:
         spec = f"augmentations={json.dumps(str(augmentations.resolve()))}"
         run = load_run(folder.document, [*overrides, spec])
-        results = RunFolder(root / f"with-{augmentations.stem}")
+    names = [augmentations.stem] if augmentations is not None else []
+    names += [checkpoint] if checkpoint != LAST else []
+    if names:
+        results = RunFolder(root / f"with-{'-'.join(names)}")
 
     def work(console: Console) -> None:
         base, origin = folder.working_folder(), (trained.spec, folder)
-        Execution(run, results, base, console, trained=origin).evaluate()
+        execution = Execution(run, results, base, console, trained=origin)
+        with execution.alone_in(folder, patience):
+            execution.evaluate(checkpoint)
 
     return _guarded(work, "the same command")
 
@@ -80,7 +100,7 @@ def evaluate_run(root: Path, overrides: Sequence[str], augmentations: Path | Non
 TOGETHER = (InterruptedRunError, FloatingPointError)
 """What ends all processes after the same step."""
 
-MENDABLE = (CheckpointError, DataError, DeviceError, LayoutMismatchError, OSError)
+MENDABLE = (CheckpointError, DataError, DeviceError, LayoutMismatchError, LockedError, OSError)
 """What else is no bug, but for the user to mend."""
 
 

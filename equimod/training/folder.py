@@ -6,6 +6,9 @@ runs/<name>/
   environment.json     command, versions, hardware, commit
   summary.json         all numbers; summary.md the same as a table; overview.png as a picture
   <arm>/last.safetensors, metrics.jsonl, tensorboard/
+  <arm>/best.safetensors, epoch-00020.safetensors   what `training.keep_*` keeps
+  <arm>/checkpoints.jsonl   how long the writing of each checkpoint took, and its size
+  .lock                held by the process that works here
 """
 
 from __future__ import annotations

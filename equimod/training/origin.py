@@ -19,6 +19,8 @@ INDIFFERENT_TRAINING = (
     "workers",
     "on_corrupt",
     "checkpoint_minutes",
+    "keep_every",
+    "keep_best",
     "log_every",
     "evaluate_every",
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,7 +30,9 @@ from equimod.report.results import THROUGHPUT
 from equimod.training.devices import make_fabric
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import InterruptedRunError, StopFlag
+from equimod.training.keep import LAST
 from equimod.training.learner import Learner
+from equimod.training.lock import locked
 from equimod.training.measure import Bench
 from equimod.training.origin import code_layout
 from equimod.training.progress import ArmProgress
@@ -97,6 +100,18 @@ class Execution:
             raise InterruptedRunError("the first process has failed")
         return result
 
+    @contextmanager
+    def alone_in(self, folder: RunFolder, patience: float) -> Iterator[None]:
+        """Holds a run's folder: no other process writes there in the meantime.
+
+        Raises:
+            LockedError: another process holds it, `patience` seconds later still.
+            InterruptedRunError: on the other processes of this run, if the first has failed so.
+        """
+        with ExitStack() as held:
+            self._first(lambda: held.enter_context(locked(folder.root, patience)))
+            yield
+
     def _data(self, base_dir: Path) -> tuple[ImageData, ImageData]:
         """Both splits; the first process alone downloads what is missing."""
         config = self.run.shared.data
@@ -158,8 +173,11 @@ class Execution:
             message = f"the augmentation spec is for images of {spec.image.channels} channel"
             raise DataError(f"{message} (image.channels), and all data are read as RGB")
 
-    def evaluate(self) -> RunSummary:
-        """Measures every arm from its checkpoint, without training.
+    def evaluate(self, checkpoint: str = LAST) -> RunSummary:
+        """Measures every arm from a checkpoint, without training.
+
+        Args:
+            checkpoint: which, such as `best`.
 
         Raises:
             CheckpointError: an arm has no checkpoint, or a damaged or unfinished one.
@@ -178,6 +196,7 @@ class Execution:
                 self.trained_folder.arm(name),
                 self.fabric.device,
                 reads=code_layout(plan, config),
+                checkpoint=checkpoint,
             )
         return self._report(arms)
 

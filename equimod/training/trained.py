@@ -11,12 +11,8 @@ import augspec
 from augspec import Layout, Spec
 from equimod.config import RunConfig
 from equimod.data import ImageData, number_of_batches
-from equimod.training.checkpoint import (
-    CHECKPOINT,
-    CheckpointError,
-    load_checkpoint,
-    restore_learner,
-)
+from equimod.training.checkpoint import CheckpointError, load_checkpoint, restore_learner
+from equimod.training.keep import LAST, checkpoint_file
 from equimod.training.learner import Learner
 from equimod.training.origin import code_layout, require_same_origin
 
@@ -30,6 +26,7 @@ def trained_learner(
     *,
     reads: Layout | None = None,
     renames: Mapping[str, str] | None = None,
+    checkpoint: str = LAST,
 ) -> tuple[Learner, float]:
     """Reads a trained arm back.
 
@@ -45,6 +42,7 @@ def trained_learner(
         device: where its modules go.
         reads: the layout of the codes that its head shall read; as trained if None.
         renames: ids of ops in `reads` by those in `spec`, where they are not the same.
+        checkpoint: which of the arm's checkpoints, such as `best`.
 
     Returns:
         Its modules, and the images per second of its training.
@@ -55,18 +53,18 @@ def trained_learner(
         LayoutMismatchError: it was trained on codes of another layout than those of `spec`, or its
             head cannot read those of `reads`; the message lists what differs.
     """
-    path = folder / CHECKPOINT
-    checkpoint = load_checkpoint(path)
-    header, plan = checkpoint.header, augspec.make_plan(spec)
+    path = checkpoint_file(folder, checkpoint)
+    found = load_checkpoint(path)
+    header, plan = found.header, augspec.make_plan(spec)
     require_same_origin(header, config, plan, data, path)
     training = config.training
     total = training.epochs * number_of_batches(data, training.batch_size)
-    if header["step"] < total:
+    if checkpoint == LAST and header["step"] < total:
         message = f"{path} is of step {header['step']} of {total}: train to the end first"
         raise CheckpointError(message)
     layout = code_layout(plan, config)
     learner = Learner.from_config(config, layout.width)
-    restore_learner(learner, checkpoint, path)
+    restore_learner(learner, found, path)
     if reads is not None and learner.equimod is not None:
         slots = augspec.slot_map(layout, reads, renames)
         learner.equimod = learner.equimod.reading(slots, f"checkpoint {path}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -29,14 +30,21 @@ from equimod.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
     learner_tensors,
-    load_checkpoint,
-    load_header,
     optimizer_state,
     restore_learner,
     restore_optimizer,
     save_checkpoint,
 )
 from equimod.training.interrupt import InterruptedRunError, StopFlag
+from equimod.training.keep import (
+    BEST,
+    SUFFIX,
+    epoch_name,
+    keep,
+    keep_missing,
+    newest_header,
+    newest_whole,
+)
 from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
 from equimod.training.origin import code_layout, origin, require_same_origin
@@ -44,6 +52,9 @@ from equimod.training.origin import code_layout, origin, require_same_origin
 LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
 
 REMEDY = "try a lower learning rate or a longer warm-up"
+
+SAVES = "checkpoints.jsonl"
+"""The file in an arm's folder that tells how long each checkpoint took to write, and its size."""
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Told after each step: steps done, steps in all, the values shown beside the bar."""
@@ -105,8 +116,11 @@ class Trainer:
         self.step = 0
         self.seconds = 0.0
         self.sums: dict[str, float] = {}
-        if self.checkpoint_path.is_file():
-            self._restore(load_checkpoint(self.checkpoint_path))
+        self.best: float | None = None
+        self.keeping: list[str] = []
+        found = newest_whole(folder)
+        if found is not None:
+            self._restore(*found)
 
     @staticmethod
     def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path | None) -> None:
@@ -127,14 +141,10 @@ class Trainer:
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
         require_one_size(data, plan, (views.reference, *views.augmented))
-        path = folder / CHECKPOINT if folder is not None else None
-        if path is not None and path.is_file():
-            require_same_origin(load_header(path), config, plan, data, path)
-
-    @property
-    def checkpoint_path(self) -> Path:
-        """The one checkpoint of the arm, replaced whenever a newer one is complete."""
-        return self.folder / CHECKPOINT
+        found = newest_header(folder) if folder is not None else None
+        if found is not None:
+            path, header = found
+            require_same_origin(header, config, plan, data, path)
 
     @property
     def images_per_second(self) -> float:
@@ -176,7 +186,7 @@ class Trainer:
                 if self.step % self.epoch_steps == 0:
                     self._end_epoch(epoch, log)
                 overdue = time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes
-                if self._agreed(overdue or bool(self.stop)):
+                if self._agreed(overdue or bool(self.stop) or bool(self.keeping)):
                     self.save()
                     saved = time.monotonic()
                     self._stop_if_asked()
@@ -190,7 +200,7 @@ class Trainer:
 
     def _remove_leftovers(self) -> None:
         """Deletes what a run that was killed while it wrote a checkpoint had written of it."""
-        for path in self.folder.glob(f".{CHECKPOINT}.*.tmp"):
+        for path in self.folder.glob(f".*{SUFFIX}.*.tmp"):
             path.unlink(missing_ok=True)
 
     def _batches(self, epoch: int, done: int) -> Any:
@@ -264,15 +274,31 @@ class Trainer:
         return rate
 
     def _end_epoch(self, epoch: int, log: MetricsLog | None) -> None:
-        """Records the epoch's means, and what the encoder is worth if that is due."""
+        """Records the epoch's means, and what the encoder is worth if that is due.
+
+        Notes by which names the checkpoint of this step stays.
+        """
+        training = self.config.training
         values = {f"epoch/{k}": v / self.epoch_steps for k, v in self.sums.items()}
         self.sums = {}
-        every = self.config.training.evaluate_every
+        every = training.evaluate_every
         last = self.step >= self.total_steps
+        if training.keep_every and (epoch + 1) % training.keep_every == 0:
+            self.keeping.append(epoch_name(epoch + 1))
         if self.validate is not None and every and ((epoch + 1) % every == 0 or last):
-            values |= self.validate(self.learner)
+            measured = self.validate(self.learner)
+            values |= measured
+            self._note_best(next(iter(measured.values()), None))
         if log is not None:
             log.write(self.step, epoch + 1, **values)
+
+    def _note_best(self, accuracy: float | None) -> None:
+        """Lets the checkpoint of this step stay if the encoder was never better."""
+        if not self.config.training.keep_best or accuracy is None:
+            return
+        if self.best is None or accuracy > self.best:
+            self.best = accuracy
+            self.keeping.append(BEST)
 
     def _agreed(self, mine: bool) -> bool:
         """Whether any process wants it, so that all do it after the same step."""
@@ -298,17 +324,33 @@ class Trainer:
                 "step": self.step,
                 "seconds": self.seconds,
                 "sums": self.sums,
+                "best": self.best,
+                "kept": self.keeping,
                 "optimizer": settings,
                 **origin(self.config, self.pipeline.plan, self.data),
             }
             named |= learner_tensors(self.learner)
-            save_checkpoint(self.checkpoint_path, Checkpoint(named, header))
+            began = time.perf_counter()
+            save_checkpoint(self.folder / CHECKPOINT, Checkpoint(named, header))
+            keep(self.folder, self.keeping)
+            self._note_save(time.perf_counter() - began)
+        self.keeping = []
         self.fabric.barrier()
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def _note_save(self, seconds: float) -> None:
+        """Appends what the writing took: before its end, a job gets so long and no longer."""
+        size = (self.folder / CHECKPOINT).stat().st_size
+        record = {"step": self.step, "seconds": round(seconds, 4), "bytes": size}
+        with (self.folder / SAVES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _restore(self, path: Path, checkpoint: Checkpoint) -> None:
         """Continues from a checkpoint, if it is one of this very run."""
         header, plan = checkpoint.header, self.pipeline.plan
-        require_same_origin(header, self.config, plan, self.data, self.checkpoint_path)
-        restore_learner(self.learner, checkpoint, self.checkpoint_path)
+        require_same_origin(header, self.config, plan, self.data, path)
+        restore_learner(self.learner, checkpoint, path)
         restore_optimizer(self.optimizer, checkpoint.part("optimizer"), header["optimizer"])
         self.step, self.seconds, self.sums = header["step"], header["seconds"], header["sums"]
+        self.best = header.get("best")
+        if self.fabric.is_global_zero and path.name == CHECKPOINT:
+            keep_missing(self.folder, self.step, header.get("kept", ()))

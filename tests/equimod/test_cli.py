@@ -83,12 +83,17 @@ def test_train_writes_everything(trained: tuple[Path, Ended]) -> None:
         assert text in ended.out
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert {n for n in names if "tensorboard" not in n} == {
+        ".lock",
         "augmentations.yaml",
         "environment.json",
         "overview.png",
         "run.yaml",
+        "simclr+equimod/best.safetensors",
+        "simclr+equimod/checkpoints.jsonl",
         "simclr+equimod/last.safetensors",
         "simclr+equimod/metrics.jsonl",
+        "simclr/best.safetensors",
+        "simclr/checkpoints.jsonl",
         "simclr/last.safetensors",
         "simclr/metrics.jsonl",
         "summary.json",

@@ -143,6 +143,7 @@ def test_what_a_killed_run_left_of_a_checkpoint_is_removed(
     make_trainer(load_run(tiny), tmp_path, "simclr").run()
     assert not half.exists()
     assert {p.name for p in tmp_path.iterdir()} == {
+        "checkpoints.jsonl",
         "last.safetensors",
         "metrics.jsonl",
         "tensorboard",
