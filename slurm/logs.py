@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 PAUSE = 0.2
 """Seconds between two looks at a file: network disks announce nothing."""
 BLOCK = 2**16
+LONGEST = 2**20
+"""Bytes of a line; a longer one is shown in pieces."""
+FARTHEST = 2**24
+"""Bytes from its end that a file is looked through for its last lines."""
+MARK = 64
+"""Bytes that must still stand where they did, or the file has been written anew."""
 
 
 @dataclass(frozen=True)
@@ -32,49 +41,99 @@ def tail(path: Path, count: int) -> list[str]:
         OSError: it cannot be read.
     """
     blocks: list[bytes] = []
+    ends = 0
     with path.open("rb") as file:
-        position = file.seek(0, 2)
-        # one more, since the last block may begin within a line
-        while position > 0 and sum(block.count(b"\n") for block in blocks) <= count:
-            size = min(BLOCK, position)
-            position -= size
-            file.seek(position)
-            blocks.append(file.read(size))
-    lines = b"".join(reversed(blocks)).removesuffix(b"\n").split(b"\n")
-    shown = [_text(line) for line in lines[-count:]] if count else []
-    return [] if shown == [""] else shown
+        size = position = file.seek(0, os.SEEK_END)
+        # one end more, since the last line has its own
+        while ends <= count and position > max(0, size - FARTHEST):
+            length = min(BLOCK, position)
+            position = file.seek(position - length)
+            blocks.append(file.read(length))
+            ends += blocks[-1].count(b"\n")
+    content = b"".join(reversed(blocks))
+    if not content or count <= 0:
+        return []
+    return [_text(line) for line in content.removesuffix(b"\n").split(b"\n")[-count:]]
 
 
 @dataclass
-class _Open:
-    """A file that is followed: how far it was read, and the line that has no end yet."""
+class _Followed:
+    """A file that is followed.
+
+    Attributes:
+        path: of the file.
+        seen: the file's number, its size and when it was changed, as of the last look.
+        position: how far it was read.
+        mark: what stands before that position.
+        rest: the line that has no end yet.
+    """
 
     path: Path
-    position: int
-    rest: bytes = field(default=b"")
+    seen: tuple[int, int, int] | None = None
+    position: int = 0
+    mark: bytes = b""
+    rest: bytes = field(default=b"", repr=False)
+
+    def begin(self) -> None:
+        """Passes over what is there already."""
+        try:
+            with self.path.open("rb") as file:
+                self.seen = _look(os.fstat(file.fileno()))
+                self.position = self.seen[1]
+                file.seek(max(0, self.position - MARK))
+                self.mark = file.read(self.position - file.tell())
+        except FileNotFoundError:
+            pass
 
     def lines(self) -> Iterator[Line]:
+        """What was added since the last look."""
         try:
-            size = self.path.stat().st_size
-        except OSError:
-            return  # not there yet, or not there at the moment
-        if size < self.position:  # written anew
-            self.position, self.rest = 0, b""
-        if size == self.position:
-            return
-        with self.path.open("rb") as file:
+            if _look(self.path.stat()) == self.seen:
+                return
+            file = self.path.open("rb")
+        except OSError as error:
+            # not there yet, or not at the moment: a network disk shows a replaced file as stale
+            if error.errno in (errno.ENOENT, errno.ESTALE):
+                return
+            raise
+        with file:
+            now = _look(os.fstat(file.fileno()))
+            if self._written_anew(file, now[0]):
+                yield from self.end()
+                self.position, self.mark = 0, b""
+            self.seen = now
             file.seek(self.position)
-            new = file.read(size - self.position)
-        self.position += len(new)
-        *whole, self.rest = (self.rest + new).split(b"\n")
+            while new := file.read(min(BLOCK, max(0, now[1] - self.position))):
+                self.position += len(new)
+                self.mark = (self.mark + new)[-MARK:]
+                yield from self._split(new)
+
+    def _written_anew(self, file: BinaryIO, number: int) -> bool:
+        if self.seen is not None and self.seen[0] != number:
+            return True
+        file.seek(self.position - len(self.mark))
+        return file.read(len(self.mark)) != self.mark
+
+    def _split(self, new: bytes) -> Iterator[Line]:
+        *whole, rest = (self.rest + new).split(b"\n")
         for line in whole:
             yield Line(self.path, _text(line))
+        # a progress bar writes over itself without an end; the last return may be half of one
+        self.rest = rest[rest.rstrip(b"\r").rfind(b"\r") + 1 :]
+        if len(self.rest) > LONGEST:
+            yield from self.end()
+
+    def end(self) -> Iterator[Line]:
+        """The line that has no end, if there is one."""
+        if self.rest:
+            yield Line(self.path, _text(self.rest))
+            self.rest = b""
 
 
 def follow(paths: Sequence[Path], stop: Callable[[], bool]) -> Iterator[Line]:
     """What is appended to files from now on.
 
-    A file need not exist yet; one that was begun anew is read from its beginning.
+    A file need not exist yet; one that was replaced or written anew is read from its beginning.
 
     Args:
         paths: of the files.
@@ -82,8 +141,13 @@ def follow(paths: Sequence[Path], stop: Callable[[], bool]) -> Iterator[Line]:
 
     Yields:
         Lines, those of one file in their order, each when it is complete; what has no end, last.
+
+    Raises:
+        OSError: a file cannot be read.
     """
-    files = [_Open(path, path.stat().st_size if path.is_file() else 0) for path in paths]
+    files = [_Followed(path) for path in paths]
+    for file in files:
+        file.begin()
     last = False
     while True:
         for file in files:
@@ -93,7 +157,12 @@ def follow(paths: Sequence[Path], stop: Callable[[], bool]) -> Iterator[Line]:
         last = stop()
         if not last:
             time.sleep(PAUSE)
-    yield from (Line(file.path, _text(file.rest)) for file in files if file.rest)
+    for file in files:
+        yield from file.end()
+
+
+def _look(found: os.stat_result) -> tuple[int, int, int]:
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _text(line: bytes) -> str:

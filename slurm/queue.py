@@ -30,7 +30,8 @@ class JobState:
     Attributes:
         state: Slurm's word: `PENDING`, `RUNNING`, `COMPLETED`, `NODE_FAIL` ...; `UNKNOWN` where it
             has forgotten the job.
-        reason: why it waits or has ended, in Slurm's words; empty where it gives none.
+        reason: why it waits or has ended, in Slurm's words, or why the accounts could not be asked;
+            empty where there is none.
         nodes: on which it runs.
         time_left: until its time limit, as Slurm writes it; empty where it does not run.
         restarts: how often it was requeued, as far as Slurm says.
@@ -59,9 +60,13 @@ def jobs(ids: Sequence[str]) -> dict[str, JobState]:
         return {}
     found = dict(_queued())
     missing = [job for job in ids if job not in found]
+    why = ""
     if missing:
-        found |= _accounted(missing)
-    return {job: found.get(job, JobState(UNKNOWN)) for job in ids}
+        try:
+            found |= _accounted(missing)
+        except QueueError as error:  # many clusters keep no accounts
+            why = str(error)
+    return {job: found.get(job, JobState(UNKNOWN, why)) for job in ids}
 
 
 def _queued() -> Iterator[tuple[str, JobState]]:
@@ -80,15 +85,13 @@ def _queued() -> Iterator[tuple[str, JobState]]:
 
 
 def _accounted(ids: Sequence[str]) -> dict[str, JobState]:
-    """Jobs that have left the queue, by the accounts; nothing where there are none."""
+    """Jobs that have left the queue, by the accounts."""
+    # elements that never started are in one line, which sacct finds by the id of the array only
+    whole = dict.fromkeys(job.partition("_")[0] for job in ids)
     words = ["sacct", "--noheader", "--parsable2", "--allocations"]
-    words += [f"--format={','.join(ACCOUNTS)}", f"--jobs={','.join(ids)}"]
-    try:
-        lines = list(_lines(words))
-    except QueueError:  # many clusters keep no accounts
-        return {}
+    words += [f"--format={','.join(ACCOUNTS)}", f"--jobs={','.join(whole)}"]
     found = {}
-    for line in lines:
+    for line in _lines(words):
         cells = line.split("|")
         if len(cells) == len(ACCOUNTS):
             job, state, code, nodes = map(_given, cells)
@@ -131,7 +134,8 @@ def _lines(words: Sequence[str]) -> Iterator[str]:
     except LaunchError as error:
         raise QueueError(str(error)) from None
     if done.returncode:
-        said = done.stderr.strip() or f"exit status {done.returncode}"
+        lines = [line.removeprefix(f"{words[0]}: ") for line in done.stderr.splitlines()]
+        said = "; ".join(filter(None, map(str.strip, lines))) or f"exit status {done.returncode}"
         raise QueueError(f"{words[0]} failed: {said}")
     return (line for line in done.stdout.splitlines() if line.strip())
 

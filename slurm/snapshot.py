@@ -14,13 +14,16 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from slurm.files import sync, write_atomically
 
 RECORD, CHANGES = "snapshot.json", "changes.diff"
 """What lies beside the packages: where they come from, and how that differs from a commit."""
-LEFT_OUT = ("*.pyc", "*.pyo", "*.tmp", ".*")
+LEFT_OUT = ("*.pyc*", "*.pyo", "*.tmp", "*.tmp.*", ".*")
+"""What is not copied, and not looked at in a copy: what running code leaves behind, or is just
+writing."""
 LARGEST_DIFF = 4 * 2**20
 """Bytes of a diff that are kept."""
 
@@ -36,8 +39,8 @@ class Snapshot:
     Attributes:
         folder: where it is.
         hash: of the names and contents of all files.
-        commit: of the checkout it was copied from, with `+` where files differ from it; None for
-            installed packages.
+        commit: of the checkout it was copied from, with `+` where the copied files differ from it;
+            None where they do not all lie in one checkout, as installed packages do not.
     """
 
     folder: Path
@@ -54,8 +57,8 @@ def take(packages: Sequence[str], into: Path, extra: Mapping[str, Path] | None =
         extra: more folders by their place in the copy, such as data that lies beside a package.
 
     Raises:
-        SnapshotError: `into` exists, or a package cannot be found.
-        OSError: a file cannot be read, or the copy not be written.
+        SnapshotError: `into` exists, or a package cannot be found or copied.
+        OSError: the folder of the copy cannot be written to.
     """
     if into.exists():
         raise SnapshotError(f"{into} exists already")
@@ -63,17 +66,19 @@ def take(packages: Sequence[str], into: Path, extra: Mapping[str, Path] | None =
     temporary = into.with_name(f".{into.name}.{os.getpid()}.tmp")
     try:
         for place, source in sources.items():
-            # copy2 keeps times, by which numba knows whether its cache is of this very source
-            shutil.copytree(
-                source, temporary / place, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=False
-            )
+            # numba's cache comes along, so that jobs need not compile anew; some of its releases
+            # know by the time of a file, which is kept, whether the cache is of this very source
+            shutil.copytree(source, temporary / place, ignore=shutil.ignore_patterns(*LEFT_OUT))
         name = _hash(temporary)
-        commit, changes = _origin(sources[packages[0]])
+        commit, changes = _origin(list(sources.values()))
         (temporary / CHANGES).write_text(changes, encoding="utf-8")
         record = {"hash": name, "commit": commit, "packages": list(packages)}
         write_atomically(temporary / RECORD, json.dumps(record, indent=2) + "\n")
         temporary.rename(into)
         sync(into.parent)
+    except shutil.Error as error:
+        _, _, why = error.args[0][0]  # the first of many, which mostly have one cause
+        raise SnapshotError(f"the code cannot be copied: {why}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Snapshot(into, name, commit)
@@ -112,32 +117,35 @@ def _hash(folder: Path) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
+    beside = (folder / RECORD, folder / CHANGES)
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts
-        if path.is_file() and "__pycache__" not in inside and path.name not in (RECORD, CHANGES):
+        made = any(fnmatch(part, pattern) for part in inside for pattern in LEFT_OUT)
+        if path.is_file() and not made and "__pycache__" not in inside and path not in beside:
             yield path
 
 
-def _origin(source: Path) -> tuple[str | None, str]:
-    """The commit of a checkout and what differs from it; neither for what no commit holds."""
-    tracked = _git(source, "ls-files", "--error-unmatch", "__init__.py")
-    commit = _git(source, "rev-parse", "HEAD")
-    if tracked is None or commit is None:
+def _origin(folders: Sequence[Path]) -> tuple[str | None, str]:
+    """The commit of a checkout and how folders in it differ from it; neither outside of one."""
+    paths = [folder.resolve() for folder in folders]
+    # installed into a folder of somebody's own checkout, the code is not what that commit holds
+    tracked = _git(paths[0], "ls-files", "--error-unmatch", "__init__.py")
+    commit = _git(paths[0], "rev-parse", "HEAD")
+    state = _git(paths[0], "status", "--porcelain", "--untracked-files=all", "--", *paths)
+    if tracked is None or commit is None or state is None:  # git refuses paths outside of its own
         return None, ""
-    state = _git(source, "status", "--porcelain") or ""
-    if not state.strip():
-        return commit.strip(), ""
-    changes = _git(source, "diff", "HEAD") or ""
-    if len(changes) > LARGEST_DIFF:
-        changes = changes[:LARGEST_DIFF] + "\n(cut off)\n"
-    return commit.strip() + "+", f"{state}\n{changes}"
+    if not state:
+        return commit, ""
+    changes = _git(paths[0], "diff", "--no-ext-diff", "--no-color", "HEAD", "--", *paths) or ""
+    return f"{commit}+", f"{state}\n\n{changes}\n"
 
 
-def _git(folder: Path, *words: str) -> str | None:
+def _git(folder: Path, *words: str | Path) -> str | None:
+    """What git says, not more than is kept of a diff; None where it fails or is not there."""
+    command = ["git", "-C", folder, "--no-optional-locks", *words]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
-        )
+        said = subprocess.run(command, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout
+    kept = said[:LARGEST_DIFF].decode("utf-8", "replace").rstrip("\n")
+    return kept if len(said) <= LARGEST_DIFF else f"{kept}\n(cut off)"

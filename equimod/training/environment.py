@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
@@ -41,7 +43,14 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the code, with `+` where files differ from it; None outside a checkout."""
+    """The commit of the code, with `+` where files differ from it; None outside a checkout.
+
+    Of a snapshot that was submitted (`slurm.snapshot`): that of the checkout it was copied from.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        snapshot = Path(__file__).resolve().parents[2] / "snapshot.json"
+        commit: str | None = json.loads(snapshot.read_text(encoding="utf-8"))["commit"]
+        return commit
     git = ["git", "-C", str(Path(__file__).parent)]
     # installed into a folder of somebody's own checkout, the code is not what that commit holds
     tracked = ("ls-files", "--error-unmatch", Path(__file__).name)

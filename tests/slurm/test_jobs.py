@@ -62,8 +62,12 @@ def test_a_job_that_ran_out_of_memory_starts_again(jobs: Jobs, tmp_path: Path) -
     assert jobs.events(job) == ONCE_MORE
 
 
-def test_preempted_requeued_and_warned_at_the_same_time(jobs: Jobs, tmp_path: Path) -> None:
-    """Three jobs, since each waits most of its time."""
+def test_preempted_requeued_warned_and_out_of_time(jobs: Jobs, tmp_path: Path) -> None:
+    """Four jobs at once, since each waits most of its time."""
+    # Slurm rounds limits up to minutes and warns within half a minute of what was asked for
+    (limited,) = jobs.submit(
+        Count(tmp_path / "limited", 200), time="1:00", signal_delay=45, nodelist="n2"
+    )
     whole = {"nodelist": "n1", "cpus_per_task": 4}
     (preempted,) = jobs.submit(Count(tmp_path / "preempted", 40), partition="preempt", **whole)
     jobs.wait(preempted, Event.STARTED)
@@ -84,20 +88,14 @@ def test_preempted_requeued_and_warned_at_the_same_time(jobs: Jobs, tmp_path: Pa
     # it had nothing to save, and began again
     assert jobs.events(deaf) == WARNED
     assert jobs.log(deaf).count("counts from 0") == 2
+    assert jobs.ended(limited, seconds=150) == {limited: "COMPLETED"}
+    assert jobs.events(limited)[:4] == WARNED[:4]
+    assert jobs.events(limited)[-1] == "finished"
     for job, name in ((preempted, "preempted"), (requeued, "requeued")):
         at = json.loads((tmp_path / name).read_text())
         assert 0 < at < 40
         assert f"counts from {at}" in jobs.log(job)
     assert states([preempted])[preempted].restarts in (0, 1)  # the accounts do not say
-
-
-def test_a_time_limit(jobs: Jobs, tmp_path: Path) -> None:
-    # Slurm rounds limits up to minutes and warns within half a minute of what was asked for
-    (job,) = jobs.submit(Count(tmp_path / "at", 230), time="1:00", signal_delay=45)
-    jobs.wait(job, Event.STARTED)
-    assert jobs.ended(job, seconds=150) == {job: "COMPLETED"}
-    assert jobs.events(job)[:4] == WARNED[:4]
-    assert jobs.events(job)[-1] == "finished"
 
 
 def test_cancelled_while_it_runs_and_while_it_waits(jobs: Jobs, tmp_path: Path) -> None:
