@@ -63,11 +63,21 @@ def command(words: Sequence[str], stdin: str | None = None) -> subprocess.Comple
         LaunchError: it is not there, or does not answer.
     """
     try:
+        # long lists of an array's elements are cut off otherwise
+        environment = os.environ | {"SLURM_BITSTR_LEN": "0"}
         return subprocess.run(
-            words, input=stdin, capture_output=True, text=True, timeout=TIMEOUT, check=False
+            words,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
         )
     except FileNotFoundError:
         raise LaunchError(f"there is no Slurm on this machine (no {words[0]})") from None
+    except OSError as error:
+        raise LaunchError(f"{words[0]}: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise LaunchError(f"{words[0]} has not answered within a minute") from None
 

@@ -82,7 +82,10 @@ def _queued(job: Job, known: JobState | None, entries: Sequence[Entry]) -> JobSt
         return JobStatus(job, State.UNKNOWN, "its submission was cut short")
     again = restarts(entries)
     if known is None or known.state == "UNKNOWN":
-        return JobStatus(job, *_recorded(entries), restarts=again)
+        state, detail = _recorded(entries)
+        if state is State.UNKNOWN and known is not None and known.reason:
+            detail = known.reason
+        return JobStatus(job, state, detail, restarts=again)
     again = max(again, known.restarts)
     name = known.state
     if name in WAITING:
@@ -115,9 +118,10 @@ def _recorded(entries: Sequence[Entry]) -> tuple[State, str]:
     last = entries[-1] if entries else None
     if last is None:
         return State.UNKNOWN, "it has left no record"
-    if last.event is Event.FINISHED:
+    events = [entry.event for entry in entries]
+    if Event.FINISHED in events:  # a cancellation may have come too late
         return State.DONE, ""
-    if any(entry.event is Event.CANCELLED for entry in entries):
+    if Event.CANCELLED in events:
         return State.CANCELLED, ""
     if last.event in (Event.STARTED, Event.REQUEUED):
         return State.UNKNOWN, "it has not recorded its end"

@@ -1,7 +1,11 @@
-"""Finding profiles by name, and reading them."""
+"""Finding profiles by name, reading them, and their JSON Schema for editors.
+
+python -m equimod.submission.profiles > specs/schema/profile.schema.json
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -55,3 +59,17 @@ def _path(name: str) -> Path:
         message = f"no profile {name!r}{hint} (profiles: {', '.join(sorted(known))})"
         raise UnknownProfileError(f"{message}; or name a file, such as ./{name}.yaml")
     return known[name]
+
+
+def profile_schema() -> str:
+    """The JSON Schema of profiles, as `specs/schema/profile.schema.json` holds it."""
+    schema = Profile.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    # documents may build on others (see `augspec.load_model`)
+    for name in ("extends", "let"):
+        schema["properties"][name] = {}
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    print(profile_schema(), end="")
