@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("AUGSPEC_TEST_DATA", ROOT.parent / "shared" / "data"))
+SLURM = os.environ.setdefault("SLURM_TEST_DIR", "/tmp/slurm-test")
 
 # deadlines measure the machine, not the code; examples are the same in every run
 settings.register_profile(
@@ -58,18 +59,25 @@ def cifar10_folder() -> Path:
     return folder
 
 
+def cluster_script(verb: str) -> bool:
+    """Whether `cluster.sh` has done what it was asked to."""
+    script = ROOT / "slurm" / "testing" / "cluster.sh"
+    done = subprocess.run(["bash", str(script), verb], stdout=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+def started_here() -> Path:
+    """The file that says that these tests, in any of their processes, have started the cluster."""
+    tests = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    return Path(f"{SLURM}.started-by-{tests}")
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[None]:
+def cluster() -> None:
     """A Slurm cluster of two nodes on this machine; one that runs already is used and left alone.
 
     Where there can be none the test is skipped, or fails if EQUIMOD_REQUIRE_SLURM is set.
     """
-    script = ROOT / "slurm" / "testing" / "cluster.sh"
-    folder = os.environ.setdefault("SLURM_TEST_DIR", "/tmp/slurm-test")
-
-    def do(verb: str) -> int:
-        return subprocess.run(["bash", str(script), verb], stdout=subprocess.DEVNULL).returncode
-
     missing = ""
     if shutil.which("slurmctld") is None:
         missing = "no Slurm here: install it with `bash slurm/testing/cluster.sh install`"
@@ -77,10 +85,16 @@ def cluster() -> Iterator[None]:
         missing = "a Slurm cluster for tests needs root"
     if missing:
         (pytest.fail if os.environ.get("EQUIMOD_REQUIRE_SLURM") else pytest.skip)(missing)
-    ours = do("status") != 0
-    if ours:
-        assert do("start") == 0, f"the cluster has not started: see {folder}/log"
-    os.environ["SLURM_CONF"] = f"{folder}/slurm.conf"
-    yield
-    if ours:
-        do("stop")
+    with Path(f"{SLURM}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cluster_script("status"):
+            started_here().touch()
+            assert cluster_script("start"), f"the cluster has not started: see {SLURM}/log"
+    os.environ["SLURM_CONF"] = f"{SLURM}/slurm.conf"
+
+
+def pytest_sessionfinish() -> None:
+    """Stops the cluster when the last process of the tests has ended, if they have started it."""
+    if "PYTEST_XDIST_WORKER" not in os.environ and started_here().exists():
+        started_here().unlink()
+        cluster_script("stop")

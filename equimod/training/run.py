@@ -154,6 +154,10 @@ class Execution:
         """Checks that all arms can be trained and measured before the first one starts."""
         self._check_images()
         for name, config in self.run.arms.items():
+            size, processes = config.training.batch_size, self.fabric.world_size
+            if size % processes:
+                message = f"training.batch_size is {size}, which {processes} processes cannot share"
+                raise DataError(f"{message} equally: choose a multiple of {processes}")
             self._bench(config).check()
             folder = None if restart else self.folder.arm(name)
             Trainer.check(config, self.run.spec, self.train, folder)

@@ -158,6 +158,12 @@ def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert err.count("error: ") == 1
     assert "zzz does not exist" in err
+    sets = ["training.accelerator=cpu", "training.devices=2", "training.batch_size=15"]
+    with equimod("train", tiny, "--out", tmp_path / "odd", sets=sets) as process:
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "training.batch_size is 15, which 2 processes cannot share equally" in err
+    assert not (tmp_path / "odd").exists()
 
 
 def test_torchrun_and_another_number_of_processes(tiny: Path, tmp_path: Path) -> None:
