@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 
-def write_atomically(path: str | Path, content: str | bytes | Callable[[Path], None]) -> Path:
+def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Writes `content` to `path` through a temporary file beside it, fsync and rename.
 
     Args:
         path: the file; missing parent folders are made.
-        content: text (written as UTF-8), bytes, or what writes the temporary file itself.
+        content: text (written as UTF-8) or bytes.
 
     Returns:
         The path written.
@@ -25,10 +24,7 @@ def write_atomically(path: str | Path, content: str | bytes | Callable[[Path], N
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if callable(data):
-            data(temporary)
-            data = b""
-        with temporary.open("ab") as stream:
+        with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

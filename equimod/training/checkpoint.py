@@ -7,10 +7,8 @@ and header tells what a disk has spoilt since.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -27,7 +25,7 @@ import augspec
 
 CHECKPOINT = "last.safetensors"
 """The last checkpoint in an arm's folder, replaced whenever a newer one is complete."""
-HEADER, CHECKSUM = "equimod", "checksum"
+HEADER, CHECKSUM, HEADER_CHECKSUM = "equimod", "checksum", "header_checksum"
 """Names in the file's metadata."""
 FORMAT = 1
 
@@ -63,26 +61,16 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: t.detach().contiguous().cpu() for name, t in checkpoint.tensors.items()}
     header = json.dumps({"format": FORMAT, **checkpoint.header})
     metadata = {HEADER: header, CHECKSUM: checksum(tensors, header)}
+    metadata[HEADER_CHECKSUM] = checksum({}, header)  # for those who read nothing else
     try:
-        # straight to the disk: as bytes in memory it would take the room of all weights once more
-        augspec.write_atomically(path, lambda file: _save(tensors, file, metadata))
+        # not `save_file`, whose own temporary file a kill would leave behind
+        augspec.write_atomically(path, save(tensors, metadata))
     except OSError as error:
         size = sum(tensor.nbytes for tensor in tensors.values()) / 2**20
         reason = f"cannot write the checkpoint of {size:,.0f} MB: {error.strerror}"
         if path.exists():
             reason += "; the one before it is whole"
         raise OSError(error.errno, reason, str(path)) from error
-
-
-def _save(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    """`safetensors.torch.save_file`, whose errors of the system are `OSError` again."""
-    try:
-        save_file(tensors, path, metadata)
-    except SafetensorError as error:
-        found = re.search(r"(?P<reason>[^:(]+) \(os error (?P<number>\d+)\)", str(error))
-        number = int(found["number"]) if found else errno.EIO
-        reason = found["reason"].strip() if found else str(error)
-        raise OSError(number, reason, str(path)) from error
 
 
 def checksum(tensors: dict[str, Tensor], header: str) -> str:
@@ -139,9 +127,12 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _header(file: Any, path: Path) -> dict[str, Any]:
-    header = (file.metadata() or {}).get(HEADER)
+    metadata = file.metadata() or {}
+    header = metadata.get(HEADER)
     if header is None:
         raise CheckpointError(f"{path} holds weights, but is no checkpoint of a run")
+    if HEADER_CHECKSUM in metadata and metadata[HEADER_CHECKSUM] != checksum({}, header):
+        raise CheckpointError(f"checkpoint {path} is damaged: its header does not fit its checksum")
     try:
         content = json.loads(header)
     except json.JSONDecodeError as error:
