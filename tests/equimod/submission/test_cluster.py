@@ -134,7 +134,6 @@ def test_preempted_requeued_and_killed_it_ends_the_same(
 ) -> None:
     long = (*QUICK, "arms={}", "training.epochs=40", "training.checkpoint_minutes=0.01")
     lab.submit("out", "--profile-set", "partition=preempt", sets=long)
-    one = make_one(lab.folder / "one", list(long))
     folder = SubmissionFolder(lab.folder / "out")
     (job,) = [job.id for job in folder.read().latest() if job.kind == "train"]
     arm = lab.folder / "out" / "simclr"
@@ -150,6 +149,7 @@ def test_preempted_requeued_and_killed_it_ends_the_same(
         pid = str([entry for entry in started.read() if "pid" in entry.details][-1].details["pid"])
         subprocess.run([pid if word == "PID" else word for word in way], check=True)
         wait_for(lambda least=before: lab.events("out").count("started") > least, lab)
+    one = make_one(lab.folder / "one", list(long))
     lab.done("out")
     assert lab.events("out").count("started") == len(ways) + 1
     mine, theirs = (
