@@ -34,7 +34,7 @@ def leave() -> None:
     Left to the interpreter's exit, gloo's threads are sometimes still running when their objects
     are destroyed, which aborts the process: its exit status is then lost.
     """
-    if dist.is_available() and dist.is_initialized():
+    if _joined():
         dist.destroy_process_group()
 
 
@@ -81,7 +81,7 @@ def gather_rows(x: Tensor, device: torch.device) -> Tensor:
     Returns:
         `(sum of n, F)` on the CPU, without padding; `x` itself where there is one process.
     """
-    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+    if not _joined() or dist.get_world_size() == 1:
         return x
     world = dist.get_world_size()
     shapes = torch.empty(world, 2, dtype=torch.int64, device=device)
@@ -98,7 +98,7 @@ def gather_rows(x: Tensor, device: torch.device) -> Tensor:
 
 def all_objects(mine: Any) -> list[Any]:
     """A plain object of every process, in the order of the ranks, on all of them."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if not _joined():
         return [mine]
     found: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(found, mine)
@@ -106,7 +106,12 @@ def all_objects(mine: Any) -> list[Any]:
 
 
 def _initialised() -> bool:
-    return not _alone.get() and dist.is_available() and dist.is_initialized()
+    return not _alone.get() and _joined()
+
+
+def _joined() -> bool:
+    """Whether this process is in a process group, be it within `alone`."""
+    return dist.is_available() and dist.is_initialized()
 
 
 class _Gather(torch.autograd.Function):

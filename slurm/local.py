@@ -12,13 +12,10 @@ from slurm.profile import Profile
 from slurm.task import Task, run
 
 
-def submit_local(
-    name: str, task: Task, profile: Profile, folder: Path, code: Path | None = None
-) -> str:
+def submit_local(task: Task, profile: Profile, folder: Path, code: Path | None = None) -> str:
     """Starts a task on this machine, in processes that outlive this one.
 
     Args:
-        name: of the job.
         task: what to do.
         profile: how many processes, and for how long.
         folder: for the logs.
@@ -36,9 +33,11 @@ def submit_local(
         setup=list(profile.setup),
         stderr_to_stdout=True,
     )
-    paths = [str(code), os.environ.get("PYTHONPATH", "")] if code else []
-    variables = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
-    variables = (variables if code else {}) | dict(profile.environment)
+    variables = {}
+    if code is not None:
+        paths = [str(code), os.environ.get("PYTHONPATH", "")]
+        variables = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONSAFEPATH": "1"}
+    variables |= profile.environment
     # the end of a terminal must not end what was started from it
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

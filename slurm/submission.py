@@ -119,7 +119,7 @@ class SubmissionFolder:
                 raise SubmissionError(f"{self.file} {message}")
             jobs = tuple(Job(**job) for job in document.pop("jobs"))
             return Submission(**document | {"command": tuple(document["command"])}, jobs=jobs)
+        except SubmissionError:
+            raise
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, SubmissionError):
-                raise
             raise SubmissionError(f"{self.file} is damaged: {error}") from None

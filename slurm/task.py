@@ -86,9 +86,10 @@ def run(task: Task) -> int:
         before = sum(entry.event is Event.STARTED for entry in record.read())
         record.add(Event.STARTED, restart=before, host=socket.gethostname(), pid=os.getpid())
     status = task.work()
-    if status == FINISHED or not first:
-        if first:
-            record.add(Event.FINISHED)
+    if not first:
+        return FINISHED
+    if status == FINISHED:
+        record.add(Event.FINISHED)
         return FINISHED
     if status == INTERRUPTED:
         record.add(Event.STOPPED, saved=True)

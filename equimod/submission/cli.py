@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+
+from equimod.exits import mistake
 
 Many = Parameter(consume_multiple=False, negative="")
 
@@ -129,8 +130,7 @@ def collect(*roots: Path, out: Path | None = None, base: str | None = None) -> i
     from equimod.submission.collect import collect_runs
 
     if not roots:
-        print("error: name at least one folder, such as runs/simclr-cifar10", file=sys.stderr)
-        return 2
+        return mistake("name at least one folder, such as runs/simclr-cifar10")
     return collect_runs(roots, out, base)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 
 import augspec
 from augspec import write_atomically
+from equimod.exits import mistake
 from equimod.records import DOCUMENT, ENVIRONMENT, SUMMARY
 from equimod.report.collected import (
     Collected,
@@ -35,7 +35,7 @@ from equimod.submission.settings import (
     require_alike,
 )
 
-COMPLETE, INCOMPLETE, MISTAKE = 0, 1, 2
+COMPLETE, INCOMPLETE = 0, 1
 """Exit statuses."""
 
 ENVIRONMENTS = {"code": ("code",), "torch": ("packages", "torch"), "GPUs": ("gpus",)}
@@ -132,8 +132,7 @@ def collect_runs(roots: Sequence[Path], out: Path | None = None, base: str | Non
         collected = collect(roots, base)
         written = write_collected(collected, out or roots[0]) if collected.rows else []
     except (CollectError, PointsError, SettingsError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return MISTAKE
+        return mistake(error)
     console = Console()
     console.print(render(collected))
     if written:

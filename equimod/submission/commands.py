@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,15 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from equimod.config import load_run
+from equimod.exits import mistake
 from equimod.submission.jobs import Evaluate, Series, Train
-from equimod.submission.points import PointsError, expand, write_points
+from equimod.submission.points import PointsError, expand
 from equimod.submission.profiles import UnknownProfileError, load_profile
-from equimod.submission.submit import Request, SubmitError, planned_scripts, submit
-from equimod.training.folder import RunFolder, resolved, to_yaml
-from slurm.commands import LaunchError, would_accept
+from equimod.submission.submit import Request, SubmitError, plans, submit, write_documents
+from equimod.training.folder import resolved, to_yaml
+from slurm.commands import LaunchError
 from slurm.snapshot import SnapshotError
 
-MISTAKE = 2
 MENDABLE = (
     SubmitError,
     LaunchError,
@@ -63,7 +62,7 @@ def submit_run(
             return _in_this_process(request)
         done = submit(request)
     except MENDABLE as error:
-        return _mistake(error)
+        return mistake(error)
     ids = ", ".join(dict.fromkeys(job.id.partition("_")[0] for job in done.jobs if job.id))
     count = f"{len(points)} points" if len(points) > 1 else "one run"
     console.print(f"submitted {count} to {where.name}: jobs {ids}", markup=False, highlight=False)
@@ -74,14 +73,11 @@ def submit_run(
 def _show(request: Request, console: Console) -> None:
     """Prints what would be submitted, and what the cluster says to it."""
     runs = request.runs()
-    for kind, script in planned_scripts(request):
-        console.rule(f"{kind}: sbatch script", align="left")
-        console.print(Text(script), soft_wrap=True)
-        waiting = "#SBATCH --dependency"
-        lines = [line for line in script.splitlines() if not line.startswith(waiting)]
-        accepted, said = would_accept("\n".join(lines))
-        verdict = "the cluster would take it" if accepted else "the cluster would refuse it"
-        console.print(f"{verdict}: {said}", markup=False, soft_wrap=True)
+    for plan in plans(request):
+        console.rule(f"{plan.kind}: sbatch script", align="left")
+        console.print(Text(plan.script), soft_wrap=True)
+        verdict = "take it" if plan.accepted else "refuse it"
+        console.print(f"the cluster would {verdict}: {plan.said}", markup=False, soft_wrap=True)
     point, run = runs[0]
     title = f"the run of {point.name}, one of {len(runs)}" if point.name else "the run"
     console.rule(title, align="left")
@@ -93,16 +89,5 @@ def _show(request: Request, console: Console) -> None:
 
 def _in_this_process(request: Request) -> int:
     """Trains and measures all points here and now, for debugging."""
-    chains = []
-    for point, run in request.runs():
-        folder = RunFolder(request.root / point.name)
-        folder.record_settings(run)
-        chains.append((Train(folder.root), Evaluate(folder.root)))
-    if any(point.name for point in request.points):
-        write_points(request.root, request.points)
-    return Series(chains)()
-
-
-def _mistake(error: BaseException) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return MISTAKE
+    folders = write_documents(request.root, request.runs())
+    return Series([(Train(folder), Evaluate(folder)) for folder in folders])()

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from augspec import SpecError
+from equimod.exits import INTERRUPTED, MISTAKE
 from equimod.records import DOCUMENT
 
-MISTAKE, INTERRUPTED = 2, 130
+TRAIN, EVALUATE = "train", "evaluate"
+"""The kinds of job."""
 
 PATIENCE = 120.0
 """Seconds to wait for a former start of the same job, which may still be dying on another node."""

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from equimod.submission.jobs import Evaluate, Series, Train
-from equimod.submission.kinds import EVALUATE, TRAIN
+from equimod.submission.jobs import EVALUATE, TRAIN, Evaluate, Series, Train
 from slurm.commands import cancel
 from slurm.launcher import Launcher
 from slurm.local import submit_local
@@ -88,7 +87,7 @@ def _launch_here(
         chains.append((Train(root), Evaluate(root)))
     chains += [(Evaluate(folder.root / point),) for point in evaluate]
     task = _task(folder, Series(chains))
-    return submit_local(submission.name, task, profile, folder.logs, folder.code)
+    return submit_local(task, profile, folder.logs, folder.code)
 
 
 def _task(folder: SubmissionFolder, work: Work) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from equimod.submission.kinds import TRAIN
+from equimod.submission.jobs import TRAIN
 from equimod.submission.launch import launch
 from equimod.submission.profiles import load_profile
 from equimod.submission.status import PointStatus, point_statuses

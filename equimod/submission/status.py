@@ -10,8 +10,7 @@ from rich.box import ROUNDED
 from rich.table import Table
 from rich.text import Text
 
-from equimod.records import SUMMARY
-from equimod.submission.kinds import EVALUATE, TRAIN
+from equimod.submission.jobs import EVALUATE, TRAIN
 from equimod.submission.progress import Progress, progress
 from slurm.state import JobStatus, State, statuses
 from slurm.submission import SubmissionFolder
@@ -34,13 +33,11 @@ class PointStatus:
         name: of the point; empty for a run without seeds or sweep.
         jobs: how its jobs are, by kind.
         arms: how far its arms are.
-        measured: whether its results are there.
     """
 
     name: str
     jobs: dict[str, JobStatus]
     arms: list[Progress]
-    measured: bool
 
     @property
     def job(self) -> JobStatus:
@@ -72,10 +69,7 @@ def point_statuses(root: Path) -> list[PointStatus]:
     points: dict[str, dict[str, JobStatus]] = {}
     for status in statuses(folder, folder.read()):
         points.setdefault(status.job.point, {})[status.job.kind] = status
-    return [
-        PointStatus(name, jobs, progress(root / name), (root / name / SUMMARY).is_file())
-        for name, jobs in points.items()
-    ]
+    return [PointStatus(name, jobs, progress(root / name)) for name, jobs in points.items()]
 
 
 def render(title: str, points: Sequence[PointStatus]) -> Table:

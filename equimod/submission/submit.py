@@ -16,7 +16,7 @@ import equimod
 from augspec import write_atomically
 from equimod.config import Run, load_run
 from equimod.published import specs
-from equimod.submission.kinds import EVALUATE, TRAIN
+from equimod.submission.jobs import EVALUATE, TRAIN
 from equimod.submission.launch import launch, launchers
 from equimod.submission.points import Point, write_points
 from equimod.training.folder import RunFolder, resolved, to_yaml
@@ -27,6 +27,9 @@ from slurm.submission import Submission, SubmissionFolder
 
 PACKAGES = ("augspec", "equimod", "slurm")
 """What a snapshot holds."""
+
+DEPENDENCY = "#SBATCH --dependency"
+"""How the line of a script begins that makes a job wait for another."""
 
 
 class SubmitError(ValueError):
@@ -73,29 +76,67 @@ class Request:
         return found
 
 
-def planned_scripts(request: Request) -> list[tuple[str, str]]:
-    """The batch scripts of a submission, by the kind of job; none without Slurm.
+@dataclass(frozen=True)
+class Plan:
+    """How one kind of job would be submitted, and what the cluster says to that.
+
+    Attributes:
+        kind: of job.
+        script: the batch script.
+        accepted: whether the cluster would take it.
+        said: why not, or when and where it would start.
+    """
+
+    kind: str
+    script: str
+    accepted: bool
+    said: str
+
+
+def plans(request: Request) -> Iterator[Plan]:
+    """How each kind of job of a submission would be submitted; nothing without Slurm.
 
     Raises:
         LaunchError: there is no Slurm on this machine.
     """
     if request.profile.executor != "slurm":
-        return []
+        return
     folder, count = SubmissionFolder(request.root.absolute()), len(request.points)
     name = request.root.name
     waiting = [f"<{TRAIN}>_{k}" for k in range(count)] if count > 1 else [f"<{TRAIN}>"]
     train, evaluate = launchers(request.profile, folder, "<token>")
-    return [
+    for kind, script in (
         (TRAIN, train.script(name, count)),
         (EVALUATE, evaluate.script(f"{name}-{EVALUATE}", count, waiting)),
-    ]
+    ):
+        # what it waits for is not there yet
+        lines = [line for line in script.splitlines() if not line.startswith(DEPENDENCY)]
+        yield Plan(kind, script, *would_accept("\n".join(lines)))
+
+
+def write_documents(root: Path, runs: Sequence[tuple[Point, Run]]) -> list[Path]:
+    """Writes every point's run into its folder, and the list of the points.
+
+    Returns:
+        The run folders.
+
+    Raises:
+        OSError: a folder cannot be written to.
+    """
+    folders = [RunFolder(root / point.name) for point, _ in runs]
+    for folder, (_, run) in zip(folders, runs, strict=True):
+        folder.record_settings(run)
+    points = [point for point, _ in runs]
+    if any(point.name for point in points):
+        write_points(root, points)
+    return [folder.root for folder in folders]
 
 
 def submit(request: Request) -> Submission:
     """Submits a request: training, and the evaluation that waits for it.
 
     Returns:
-        The record of the submission; without jobs for the executor `debug`, which has done it all.
+        The record of the submission.
 
     Raises:
         SpecError: the run document or an assignment has mistakes.
@@ -108,10 +149,7 @@ def submit(request: Request) -> Submission:
     _require_free(folder, runs)
     _require_accepted(request)
     with _clean_on_failure(folder, [folder.root / point.name for point in request.points]):
-        for point, run in runs:
-            RunFolder(folder.root / point.name).record_settings(run)
-        if any(point.name for point in request.points):
-            write_points(folder.root, request.points)
+        write_documents(folder.root, runs)
         write_atomically(folder.profile, to_yaml(request.profile.document()))
         snapshot = take(PACKAGES, folder.code, _beside_packages())
         submission = Submission(
@@ -148,14 +186,10 @@ def _require_free(folder: SubmissionFolder, runs: Sequence[tuple[Point, Run]]) -
 
 def _require_accepted(request: Request) -> None:
     """That the cluster would take the jobs, asked before anything is written."""
-    for kind, script in planned_scripts(request):
-        lines = [
-            line for line in script.splitlines() if not line.startswith("#SBATCH --dependency")
-        ]
-        accepted, said = would_accept("\n".join(lines))
-        if not accepted:
-            what = f"the {kind} job of profile {request.profile.name!r}"
-            raise LaunchError(f"the cluster refuses {what}: {said}")
+    for plan in plans(request):
+        if not plan.accepted:
+            what = f"the {plan.kind} job of profile {request.profile.name!r}"
+            raise LaunchError(f"the cluster refuses {what}: {plan.said}")
 
 
 @contextmanager

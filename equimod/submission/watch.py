@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from augspec import meant
+from equimod.exits import mistake
 from equimod.submission.profiles import UnknownProfileError, load_profile
 from equimod.submission.resume import ResumeError, resume
 from equimod.submission.status import PointStatus, point_statuses, render, summary
@@ -22,7 +22,9 @@ from slurm.snapshot import SnapshotError
 from slurm.state import State, stop
 from slurm.submission import SubmissionError, SubmissionFolder
 
-MISTAKE, FAILED, INTERRUPTED = 2, 1, 130
+FAILED = 1
+"""The exit status where a point has failed."""
+
 PAUSE = 5.0
 """Seconds between two looks at the queue: many people ask it."""
 
@@ -56,7 +58,7 @@ def show_status(root: Path, *, watch: bool) -> int:
         else:
             console.print(_shown(root, points))
     except MENDABLE as error:
-        return _mistake(error)
+        return mistake(error)
     return FAILED if any(point.job.state is State.FAILED for point in points) else 0
 
 
@@ -91,23 +93,22 @@ def show_logs(root: Path, point: str | None, *, follow: bool, lines: int) -> int
         if follow:
             _follow(root, logs, console, lines)
         else:
-            for label, path in logs.items():
+            for path, label in logs.items():
                 _show_end(label, path, console, lines)
     except MENDABLE as error:
-        return _mistake(error)
+        return mistake(error)
     return 0
 
 
-def _logs(root: Path, points: Sequence[PointStatus]) -> dict[str, Path]:
-    """The logs of the first processes, by point and kind of job."""
+def _logs(root: Path, points: Sequence[PointStatus]) -> dict[Path, str]:
+    """The logs of the first processes, with the point and the kind of job that they are of."""
     folder, found = SubmissionFolder(root), {}
     for point in points:
         for kind, status in point.jobs.items():
             if status.job.id is not None:
-                label = f"{point.name} {kind}".strip()
-                found[label] = folder.logs / f"{status.job.id}_0_log.out"
-    if len({*found.values()}) < len(found):  # on this machine one job does all
-        return {name: path for path, name in {p: n for n, p in found.items()}.items()}
+                # where one job does all, as on this machine, its last part names the log
+                log = folder.logs / f"{status.job.id}_0_log.out"
+                found[log] = f"{point.name} {kind}".strip()
     return found
 
 
@@ -120,12 +121,11 @@ def _show_end(label: str, path: Path, console: Console, lines: int) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def _follow(root: Path, logs: dict[str, Path], console: Console, lines: int) -> None:
-    for label, path in logs.items():
+def _follow(root: Path, logs: dict[Path, str], console: Console, lines: int) -> None:
+    for path, label in logs.items():
         _show_end(label, path, console, lines)
-    names = {path: label for label, path in logs.items()}
-    for line in follow(list(names), _until_done(root)):
-        label = f"{names[line.path]}: " if len(names) > 1 else ""
+    for line in follow(list(logs), _until_done(root)):
+        label = f"{logs[line.path]}: " if len(logs) > 1 else ""
         console.print(Text.assemble((label, "cyan"), line.text), soft_wrap=True)
 
 
@@ -161,7 +161,7 @@ def cancel_jobs(root: Path, names: Sequence[str]) -> int:
         ]
         stop(folder, folder.read(), jobs)
     except MENDABLE as error:
-        return _mistake(error)
+        return mistake(error)
     done = {job.point for job in jobs}
     print(f"cancelled {len(done)} of {len(points)}; `equimod resume {root}` goes on with them")
     return 0
@@ -182,7 +182,7 @@ def resume_jobs(root: Path, profile: str | None, profile_overrides: Sequence[str
         where = load_profile(profile, profile_overrides) if profile is not None else None
         remains = resume(root, where)
     except MENDABLE as error:
-        return _mistake(error)
+        return mistake(error)
     counts = ((remains.train, "train and measure"), (remains.evaluate, "measure"))
     parts = [f"{len(names)} to {what}" for names, what in counts if names]
     print(f"submitted: {', '.join(parts)}" if parts else "nothing remains to be submitted")
@@ -197,8 +197,3 @@ def _chosen(root: Path, names: Sequence[str]) -> list[PointStatus]:
             listed = ", ".join(known) if any(known) else "the run has no points"
             raise SubmissionError(f"no point {name!r}{meant(name, known)} ({listed})")
     return [point for point in points if not names or point.name in names]
-
-
-def _mistake(error: BaseException) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return MISTAKE

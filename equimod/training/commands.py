@@ -13,6 +13,7 @@ from augspec import LayoutMismatchError
 from equimod.config import Run, load_run
 from equimod.data import DataError
 from equimod.distributed import leave, rank
+from equimod.exits import INTERRUPTED, mistake
 from equimod.training.allocator import keep_freed_memory
 from equimod.training.checkpoint import CheckpointError
 from equimod.training.devices import DeviceError
@@ -21,8 +22,6 @@ from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.keep import LAST
 from equimod.training.lock import LockedError
 from equimod.training.run import Execution
-
-MISTAKE, INTERRUPTED = 2, 130
 
 
 def train_run(
@@ -72,12 +71,12 @@ def evaluate_run(
     """
     folder = RunFolder(root)
     if not folder.document.is_file():
-        return _mistake(f"{root} is no run folder: it has no {folder.document.name}")
+        return mistake(f"{root} is no run folder: it has no {folder.document.name}")
     for assignment in overrides:
         if not assignment.startswith(("evaluation.", "data.")):
-            return _mistake(f"eval cannot change {assignment!r}: only evaluation.* and data.*")
+            return mistake(f"eval cannot change {assignment!r}: only evaluation.* and data.*")
     if augmentations is not None and not augmentations.is_file():
-        return _mistake(f"no augmentation spec at {augmentations}")
+        return mistake(f"no augmentation spec at {augmentations}")
     trained = load_run(folder.document, overrides)
     run, results = trained, folder
     if augmentations is not None:
@@ -113,16 +112,11 @@ def _guarded(work: Callable[[Console], None], again: str) -> int:
         if rank():
             return 0  # the first process speaks; Lightning kills it if another one fails before
         if not isinstance(error, InterruptedRunError):
-            return _mistake(str(error))
+            return mistake(error)
         print(f"{error}; {again} goes on from there", file=sys.stderr)
         return INTERRUPTED
     except MENDABLE as error:
-        return _mistake(str(error))
+        return mistake(error)
     finally:
         leave()
     return 0
-
-
-def _mistake(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return MISTAKE

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from equimod.training.checkpoint import (
     CHECKPOINT,
@@ -19,6 +21,8 @@ from equimod.training.checkpoint import (
     load_checkpoint,
     load_header,
 )
+
+T = TypeVar("T")
 
 SUFFIX = ".safetensors"
 LAST, BEST = CHECKPOINT.removesuffix(SUFFIX), "best"
@@ -78,46 +82,45 @@ def newest_whole(folder: Path) -> tuple[Path, Checkpoint] | None:
     Raises:
         CheckpointError: the last one is damaged, and there is no other.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return None
-    try:
-        return path, load_checkpoint(path)
-    except CheckpointError as error:
-        for other in _kept(folder):
-            try:
-                found = other, load_checkpoint(other)
-            except CheckpointError:
-                continue
-            print(f"warning: {error}; going on from {other.name}", file=sys.stderr)
-            return found
-        raise
+    return _newest(folder, load_checkpoint, warn=True)
 
 
-def newest_header(folder: Path) -> tuple[Path, dict[str, object]] | None:
+def newest_header(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     """The header of `newest_whole`, as far as headers tell whether a checkpoint is whole.
 
     Raises:
         CheckpointError: see `newest_whole`.
     """
+    return _newest(folder, load_header)
+
+
+def _newest(
+    folder: Path, read: Callable[[Path], T], *, warn: bool = False
+) -> tuple[Path, T] | None:
+    """The newest checkpoint that can be read, and what it holds; None where there is no last one.
+
+    Raises:
+        CheckpointError: the last one cannot be read, nor any other.
+    """
     path = folder / CHECKPOINT
     if not path.is_file():
         return None
     try:
-        return path, load_header(path)
-    except CheckpointError:
+        return path, read(path)
+    except CheckpointError as error:
         for other in _kept(folder):
-            try:
-                return other, load_header(other)
-            except CheckpointError:
-                continue
+            with suppress(CheckpointError):
+                found = other, read(other)
+                if warn:
+                    print(f"warning: {error}; going on from {other.name}", file=sys.stderr)
+                return found
         raise
 
 
-def _kept(folder: Path) -> Iterator[Path]:
+def _kept(folder: Path) -> list[Path]:
     """The kept checkpoints, the newest first."""
     files = [path for path in folder.glob("*" + SUFFIX) if path.name != CHECKPOINT]
-    return iter(sorted(files, key=_step, reverse=True))
+    return sorted(files, key=_step, reverse=True)
 
 
 def _step(path: Path) -> int:

@@ -263,8 +263,6 @@ class Execution:
 
     def _share_corrupt(self) -> None:
         """Tells the first process of the images that others could not read."""
-        if self.fabric.world_size == 1:
-            return
         own = {
             split: [(index, error.place, error.reason) for index, error in report.errors.items()]
             for split, report in self.corrupt.items()

@@ -66,6 +66,12 @@ class Lab:
         done = self.equimod("submit", str(self.document), *where, *words, sets=sets)
         assert done.returncode == 0, done.stderr
 
+    def train(self, out: str, *sets: str) -> Path:
+        """Trains the run here, in one process that nobody disturbs; returns its folder."""
+        done = self.equimod("train", str(self.document), "--out", out, sets=sets)
+        assert done.returncode == 0, done.stderr
+        return self.folder / out
+
     def done(self, out: str) -> None:
         """Waits for the end of all jobs, which must be a good one."""
         shown = self.equimod("status", out, "--watch")
@@ -115,10 +121,10 @@ def test_seeds_become_a_table(lab: Lab) -> None:
 
 
 @pytest.mark.slurm
-def test_four_processes_on_two_nodes_are_as_one(lab: Lab, make_one: Callable[..., Path]) -> None:
+def test_four_processes_on_two_nodes_are_as_one(lab: Lab) -> None:
     wide = ("--profile-set", "nodes=2", "--profile-set", "tasks_per_node=2")
     lab.submit("out", *wide, "--profile-set", "memory=2400MB", sets=(*QUICK, "arms={}"))
-    one = make_one(lab.folder / "one", [*QUICK, "arms={}"])
+    one = lab.train("one", *QUICK, "arms={}")
     lab.done("out")
     ours, theirs = (read_metrics(p / "simclr" / "metrics.jsonl") for p in (lab.folder / "out", one))
     assert len(ours) == len(theirs) == 7
@@ -129,9 +135,7 @@ def test_four_processes_on_two_nodes_are_as_one(lab: Lab, make_one: Callable[...
 
 
 @pytest.mark.slurm
-def test_preempted_requeued_and_killed_it_ends_the_same(
-    lab: Lab, make_one: Callable[..., Path]
-) -> None:
+def test_preempted_requeued_and_killed_it_ends_the_same(lab: Lab) -> None:
     long = (*QUICK, "arms={}", "training.epochs=40", "training.checkpoint_minutes=0.01")
     lab.submit("out", "--profile-set", "partition=preempt", sets=long)
     folder = SubmissionFolder(lab.folder / "out")
@@ -149,7 +153,7 @@ def test_preempted_requeued_and_killed_it_ends_the_same(
         pid = str([entry for entry in started.read() if "pid" in entry.details][-1].details["pid"])
         subprocess.run([pid if word == "PID" else word for word in way], check=True)
         wait_for(lambda least=before: lab.events("out").count("started") > least, lab)
-    one = make_one(lab.folder / "one", list(long))
+    one = lab.train("one", *long)
     lab.done("out")
     assert lab.events("out").count("started") == len(ways) + 1
     mine, theirs = (
@@ -253,20 +257,3 @@ def test_mistakes(tiny: Path, tmp_path: Path) -> None:
         assert done.returncode == 2
         assert done.stderr.startswith("error: nothing was submitted from ")
     assert not (tmp_path / "out").exists()
-
-
-@pytest.fixture
-def make_one(tiny: Path) -> Callable[..., Path]:
-    """The same run in one process that nobody disturbs."""
-
-    def train(folder: Path, sets: list[str]) -> Path:
-        script = Path(sysconfig.get_path("scripts")) / "equimod"
-        command = [sys.executable, str(script), "train", str(tiny), "--out", str(folder)]
-        for assignment in sets:
-            command += ["--set", assignment]
-        subprocess.run(
-            command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True
-        )
-        return folder
-
-    return train
