@@ -215,7 +215,7 @@ def test_what_the_cluster_refuses_leaves_nothing(lab: Lab, wish: str, reason: st
     assert re.search(f"(?is)^error: the cluster refuses .*{reason}", done.stderr)
     assert "Traceback" not in done.stderr
     assert not (lab.folder / "out").exists()
-    queued = subprocess.run(["squeue", "-h", "-n", "out"], capture_output=True, text=True)
+    queued = subprocess.run(["squeue", "-h", "-n", "out", "-t", "PD,R"], capture_output=True, text=True)
     assert queued.stdout == ""
 
 
