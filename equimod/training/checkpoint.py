@@ -97,8 +97,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
     with _opened(path) as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         header, metadata = _header(file, path), file.metadata()
-    # earlier versions wrote none
-    if CHECKSUM in metadata and metadata[CHECKSUM] != checksum(tensors, metadata[HEADER]):
+    # the first versions wrote neither; that the name of one is spoilt must not hide the rest
+    checked = CHECKSUM in metadata or HEADER_CHECKSUM in metadata
+    if checked and metadata.get(CHECKSUM) != checksum(tensors, metadata[HEADER]):
         raise CheckpointError(
             f"checkpoint {path} is damaged: its checksum does not fit its content"
         )
@@ -106,21 +107,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def load_header(path: Path) -> dict[str, Any]:
-    """Reads what a checkpoint says of itself, without its tensors.
+    """Reads what a checkpoint says of itself, without its tensors; a run may replace it meanwhile.
 
     Raises:
         CheckpointError: see `load_checkpoint`.
     """
-    with _opened(path) as file:
+    # for torch's tensors, the file would be opened twice: perhaps the old one, then the new
+    with _opened(path, "np") as file:
         return _header(file, path)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: Path, framework: str = "pt") -> Iterator[Any]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             yield file
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"checkpoint {path} is damaged: {error}") from None

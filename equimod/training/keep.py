@@ -7,13 +7,13 @@ last one, and takes its own room on the disk only when the last one has been rep
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from augspec import meant, write_atomically
 from equimod.training.checkpoint import (
     CHECKPOINT,
     Checkpoint,
@@ -46,7 +46,8 @@ def checkpoint_file(folder: Path, name: str = LAST) -> Path:
     path = folder / (name + SUFFIX)
     if name != LAST and not path.is_file():
         known = sorted(found.name.removesuffix(SUFFIX) for found in folder.glob("*" + SUFFIX))
-        raise CheckpointError(f"no checkpoint {name!r} in {folder} (there: {', '.join(known)})")
+        there = f"there: {', '.join(known) or 'none'}"
+        raise CheckpointError(f"no checkpoint {name!r} in {folder} ({there}){meant(name, known)}")
     return path
 
 
@@ -61,9 +62,9 @@ def keep(folder: Path, names: Sequence[str]) -> None:
         temporary.unlink(missing_ok=True)
         try:
             os.link(folder / CHECKPOINT, temporary)
+            temporary.replace(path)
         except OSError:  # some file systems have no hard links
-            shutil.copyfile(folder / CHECKPOINT, temporary)
-        temporary.replace(path)
+            write_atomically(path, (folder / CHECKPOINT).read_bytes())
 
 
 def keep_missing(folder: Path, step: int, names: Sequence[str]) -> None:
@@ -76,11 +77,11 @@ def keep_missing(folder: Path, step: int, names: Sequence[str]) -> None:
 def newest_whole(folder: Path) -> tuple[Path, Checkpoint] | None:
     """The checkpoint from which an arm goes on; None where it has none.
 
-    That is the last one; where that is damaged, the newest of the kept ones: the steps in between
-    are done again, with the same outcome.
+    That is the last one; where that is damaged or gone, the newest of the kept ones: the steps in
+    between are done again, with the same outcome.
 
     Raises:
-        CheckpointError: the last one is damaged, and there is no other.
+        CheckpointError: there are some, and each is damaged.
     """
     return _newest(folder, load_checkpoint, warn=True)
 
@@ -97,18 +98,18 @@ def newest_header(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 def _newest(
     folder: Path, read: Callable[[Path], T], *, warn: bool = False
 ) -> tuple[Path, T] | None:
-    """The newest checkpoint that can be read, and what it holds; None where there is no last one.
+    """The newest checkpoint that can be read, and what it holds; None where there is none.
 
     Raises:
-        CheckpointError: the last one cannot be read, nor any other.
+        CheckpointError: there are some, and none can be read.
     """
-    path = folder / CHECKPOINT
-    if not path.is_file():
+    last, kept = folder / CHECKPOINT, _kept(folder)
+    if not last.is_file() and not kept:
         return None
     try:
-        return path, read(path)
+        return last, read(last)
     except CheckpointError as error:
-        for other in _kept(folder):
+        for other in kept:
             with suppress(CheckpointError):
                 found = other, read(other)
                 if warn:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -40,9 +41,7 @@ def locked(folder: Path, patience: float = 0.0) -> Iterator[None]:
     with _acquired(folder, patience) as file:
         file.seek(0)
         file.truncate()
-        owner = {"host": socket.gethostname(), "process": os.getpid()}
-        job = os.environ.get("SLURM_JOB_ID")
-        file.write(json.dumps(owner | ({"job": job} if job else {})))
+        file.write(json.dumps(_myself()))
         file.flush()
         try:
             yield
@@ -80,6 +79,15 @@ def _still_there(file: IO[str], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
         return False
+
+
+def _myself() -> dict[str, str | int]:
+    owner: dict[str, str | int] = {"host": socket.gethostname(), "process": os.getpid()}
+    job = os.environ.get("SLURM_JOB_ID")
+    if job:
+        owner["job"] = job
+    owner["since"] = datetime.now().astimezone().isoformat(" ", "seconds")
+    return owner
 
 
 def _owner(file: IO[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
@@ -40,6 +41,15 @@ class MetricsLog:
         self._file.flush()
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
+
+    def sync(self) -> None:
+        """Waits until all records are on the disk: a checkpoint must not outlive those before it.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        os.fsync(self._file.fileno())
+        self._tensorboard.flush()
 
     def close(self) -> None:
         """Writes what is pending."""

@@ -38,7 +38,6 @@ from equimod.training.checkpoint import (
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.keep import (
     BEST,
-    SUFFIX,
     epoch_name,
     keep,
     keep_missing,
@@ -114,6 +113,8 @@ class Trainer:
         self.model, self.stepper = fabric.setup(self.learner, self.optimizer)
 
         self.step = 0
+        self.saved: int | None = None
+        self.log: MetricsLog | None = None
         self.seconds = 0.0
         self.sums: dict[str, float] = {}
         self.best: float | None = None
@@ -161,37 +162,39 @@ class Trainer:
             InterruptedRunError: a stop was asked for; the state is saved.
             FloatingPointError: the training has diverged; an older checkpoint stays.
         """
+        if self.fabric.is_global_zero:
+            self._remove_leftovers()
         if not self.total_steps:
             self.save()
         if self.step >= self.total_steps:
             return self.learner
-        log = None
         if self.fabric.is_global_zero:
-            log = MetricsLog(self.folder, self.step)
-            self._remove_leftovers()
+            self.log = MetricsLog(self.folder, self.step)
         try:
-            self._loop(log)
+            self._loop()
         finally:
-            if log is not None:
-                log.close()
+            if self.log is not None:
+                self.log.close()
+                self.log = None
         return self.learner
 
-    def _loop(self, log: MetricsLog | None) -> None:
+    def _loop(self) -> None:
         saved = time.monotonic()
         while self.step < self.total_steps:
             epoch, done = divmod(self.step, self.epoch_steps)
             began = time.perf_counter()
             for batch in self._batches(epoch, done):
-                self._train_step(batch, epoch, log, began)
+                self._train_step(batch, epoch, began)
                 if self.step % self.epoch_steps == 0:
-                    self._end_epoch(epoch, log)
+                    self._end_epoch(epoch)
                 overdue = time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes
                 if self._agreed(overdue or bool(self.stop) or bool(self.keeping)):
                     self.save()
                     saved = time.monotonic()
                     self._stop_if_asked()
                 began = time.perf_counter()
-        self.save()
+        if self.saved != self.step:
+            self.save()
         self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
@@ -199,8 +202,8 @@ class Trainer:
             raise InterruptedRunError(f"stopped after step {self.step} of {self.total_steps}")
 
     def _remove_leftovers(self) -> None:
-        """Deletes what a run that was killed while it wrote a checkpoint had written of it."""
-        for path in self.folder.glob(f".*{SUFFIX}.*.tmp"):
+        """Deletes what a run that was killed while it wrote a file had written of it."""
+        for path in self.folder.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
     def _batches(self, epoch: int, done: int) -> Any:
@@ -218,7 +221,7 @@ class Trainer:
             report=self.corrupt,
         )
 
-    def _train_step(self, batch: Batch, epoch: int, log: MetricsLog | None, began: float) -> None:
+    def _train_step(self, batch: Batch, epoch: int, began: float) -> None:
         rate = self._set_learning_rate()
         losses = self._losses(batch, epoch)
         self.stepper.zero_grad()
@@ -234,8 +237,8 @@ class Trainer:
             )
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
-        if log is not None and self.step % self.config.training.log_every == 0:
-            log.write(self.step, self.step / self.epoch_steps, lr=rate, **values)
+        if self.log is not None and self.step % self.config.training.log_every == 0:
+            self.log.write(self.step, self.step / self.epoch_steps, lr=rate, **values)
         if self.progress is not None:
             speed = {"images/s": self.images_per_second}
             self.progress(self.step, self.total_steps, values | speed)
@@ -273,7 +276,7 @@ class Trainer:
             group["lr"] = rate
         return rate
 
-    def _end_epoch(self, epoch: int, log: MetricsLog | None) -> None:
+    def _end_epoch(self, epoch: int) -> None:
         """Records the epoch's means, and what the encoder is worth if that is due.
 
         Notes by which names the checkpoint of this step stays.
@@ -289,8 +292,8 @@ class Trainer:
             measured = self.validate(self.learner)
             values |= measured
             self._note_best(next(iter(measured.values()), None))
-        if log is not None:
-            log.write(self.step, epoch + 1, **values)
+        if self.log is not None:
+            self.log.write(self.step, epoch + 1, **values)
 
     def _note_best(self, accuracy: float | None) -> None:
         """Lets the checkpoint of this step stay if the encoder was never better."""
@@ -331,10 +334,13 @@ class Trainer:
             }
             named |= learner_tensors(self.learner)
             began = time.perf_counter()
+            if self.log is not None:
+                self.log.sync()
             save_checkpoint(self.folder / CHECKPOINT, Checkpoint(named, header))
             keep(self.folder, self.keeping)
             self._note_save(time.perf_counter() - began)
         self.keeping = []
+        self.saved = self.step
         self.fabric.barrier()
 
     def _note_save(self, seconds: float) -> None:

@@ -15,6 +15,7 @@ import torch
 
 from equimod.config import load_run
 from equimod.training.checkpoint import (
+    HEADER_CHECKSUM,
     Checkpoint,
     CheckpointError,
     load_checkpoint,
@@ -61,7 +62,7 @@ def test_the_last_the_best_and_each_epoch_stay(folder: Path) -> None:
     assert (folder / "best.safetensors").samefile(folder / "epoch-00002.safetensors")
     assert not list(folder.glob(".*"))
     saves = [json.loads(line) for line in (folder / "checkpoints.jsonl").read_text().splitlines()]
-    assert [save["step"] for save in saves] == [6, 12, 18, 24, 24]
+    assert [save["step"] for save in saves] == [6, 12, 18, 24]
     assert all(save["seconds"] > 0 for save in saves)
     assert saves[-1]["bytes"] == (folder / "last.safetensors").stat().st_size
 
@@ -97,6 +98,42 @@ def test_a_spoilt_checkpoint_costs_steps_only(
     assert load_checkpoint(folder / "epoch-00004.safetensors").header["step"] == 24
 
 
+def test_a_missing_last_one_costs_steps_only(
+    folder: Path, tiny: Path, make_trainer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = load_checkpoint(folder / "last.safetensors")
+    for name in ("last", "epoch-00004"):
+        (folder / f"{name}.safetensors").unlink()
+    train(make_trainer, tiny, folder, [10.0, 30.0, 20.0, 30.0])
+    said = capfd.readouterr().err
+    assert re.search(r"warning: no checkpoint at .*last.*; going on from epoch-00003", said)
+    saves = [json.loads(line) for line in (folder / "checkpoints.jsonl").read_text().splitlines()]
+    assert [save["step"] for save in saves] == [6, 12, 18, 24, 24]
+    after = load_checkpoint(folder / "last.safetensors")
+    assert all(torch.equal(after.tensors[name], t) for name, t in before.tensors.items())
+
+
+def test_records_reach_the_disk_before_the_checkpoint_that_counts_them(
+    tiny: Path, make_trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int]] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((path.name.strip(".").split(".")[0], path.stat().st_size))
+        fsync(descriptor)
+
+    trainer = make_trainer(load_run(tiny, KEEPING), tmp_path, ARM)
+    monkeypatch.setattr(os, "fsync", noted)
+    trainer.run()
+    files = [(name, size) for name, size in synced if name in ("metrics", "last")]
+    saves = [index for index, (name, _) in enumerate(files) if name == "last"]
+    assert len(saves) == 4
+    assert all(files[index - 1][0] == "metrics" for index in saves)
+    assert files[saves[-1] - 1][1] == (tmp_path / "metrics.jsonl").stat().st_size
+
+
 def test_all_of_them_spoilt(folder: Path, tiny: Path, make_trainer) -> None:
     for path in folder.glob("*.safetensors"):
         spoil(path)
@@ -104,16 +141,19 @@ def test_all_of_them_spoilt(folder: Path, tiny: Path, make_trainer) -> None:
         make_trainer(load_run(tiny, KEEPING), folder, ARM)
 
 
-@pytest.mark.parametrize("place", [0.0, 0.02, 0.3, 0.6, 0.9, 0.999])
-def test_any_bit_is_noticed(tmp_path: Path, place: float) -> None:
+@pytest.mark.parametrize("bit", [0, 3, 6])
+def test_a_turned_bit_is_noticed_wherever_it_is(tmp_path: Path, bit: int) -> None:
     path = tmp_path / "last.safetensors"
     tensors = {"learner.a": torch.randn(400), "optimizer.0.x": torch.zeros(30).bfloat16()}
     save_checkpoint(path, Checkpoint(tensors, {"step": 3, "sums": {"loss": 0.25}}))
-    content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError):
-        load_checkpoint(path)
+    content = path.read_bytes()
+    name = content.index(HEADER_CHECKSUM.encode())  # a word of its own, which nothing else needs
+    for place in {*range(len(content))} - {*range(name, name + len(HEADER_CHECKSUM))}:
+        spoilt = bytearray(content)
+        spoilt[place] ^= 1 << bit
+        path.write_bytes(spoilt)
+        with pytest.raises(CheckpointError):
+            load_checkpoint(path)
 
 
 def test_a_kill_before_the_names_were_given(folder: Path, tiny: Path, make_trainer) -> None:
@@ -151,7 +191,7 @@ def test_a_kept_checkpoint_is_read_back(folder: Path, tiny: Path) -> None:
     expected = load_checkpoint(folder / "epoch-00002.safetensors").part("learner")
     assert all(torch.equal(t, expected[name]) for name, t in best.state_dict().items())
     known = "best, epoch-00001, epoch-00002, epoch-00003, epoch-00004, last"
-    with pytest.raises(CheckpointError, match=rf"no checkpoint 'bset' in .* \(there: {known}\)"):
+    with pytest.raises(CheckpointError, match=rf"'bset' in .* \(there: {known}\); .* 'best'\?"):
         checkpoint_file(folder, "bset")
 
 

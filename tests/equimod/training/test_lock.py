@@ -37,7 +37,7 @@ def holder(tmp_path: Path):
 
 
 def test_the_second_is_refused_and_told_by_whom(holder, tmp_path: Path) -> None:
-    told = rf"is being worked on by host \S+, process {holder.pid}, job 4711"
+    told = rf"is being worked on by host \S+, process {holder.pid}, job 4711, since 20\d\d-"
     with pytest.raises(LockedError, match=told), locked(tmp_path):
         pass
 

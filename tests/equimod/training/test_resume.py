@@ -142,6 +142,9 @@ def test_what_a_killed_run_left_of_a_checkpoint_is_removed(
     half.write_bytes(b"half of a checkpoint")
     make_trainer(load_run(tiny), tmp_path, "simclr").run()
     assert not half.exists()
+    half.write_bytes(b"left while the last one was kept as the best")
+    make_trainer(load_run(tiny), tmp_path, "simclr").run()
+    assert not half.exists()
     assert {p.name for p in tmp_path.iterdir()} == {
         "checkpoints.jsonl",
         "last.safetensors",
