@@ -43,6 +43,9 @@ class TrainingConfig(DocumentModel):
     """Processes on this machine, one for each GPU; a launcher such as torchrun has its own say."""
     nodes: int = Field(default=1, ge=1)
     """Machines; more than one needs a launcher, which has its own say here, too."""
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+    """What processes share: `ddp` the batch; `fsdp` also the weights, gradients and the optimiser's
+    state, for models that are large beside a GPU's memory. Changes nothing but rounding."""
     sync_batch_norm: bool = True
     """Batch statistics over all processes, so that their number changes nothing but rounding."""
     workers: int = Field(default=0, ge=0)
@@ -159,6 +162,7 @@ SHARED = (
     ("training", "accelerator"),
     ("training", "devices"),
     ("training", "nodes"),
+    ("training", "strategy"),
     ("training", "precision"),
 )
 """What arms may not differ in: their numbers stand beside each other, from the same processes."""

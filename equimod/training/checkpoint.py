@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 import augspec
+from equimod.training.sharding import placed
 
 CHECKPOINT = "last.safetensors"
 """The last checkpoint in an arm's folder, replaced whenever a newer one is complete."""
@@ -163,9 +164,10 @@ def restore_optimizer(
 ) -> None:
     """Puts back what `optimizer_state` gave."""
     state: dict[int, dict[str, Any]] = {int(i): dict(e) for i, e in header["plain"].items()}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, tensor in tensors.items():
         index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
+        state.setdefault(int(index), {})[name] = placed(tensor, parameters[int(index)])
     optimizer.load_state_dict({"state": state, "param_groups": header["param_groups"]})
 
 
@@ -180,8 +182,10 @@ def restore_learner(module: torch.nn.Module, checkpoint: Checkpoint, path: Path)
     Raises:
         CheckpointError: the modules have other weights, as those of another version may.
     """
+    own = module.state_dict()
+    tensors = {name: placed(t, own.get(name)) for name, t in checkpoint.part("learner").items()}
     try:
-        module.load_state_dict(checkpoint.part("learner"))
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{path} holds the weights of other modules: {error}") from None
 

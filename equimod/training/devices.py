@@ -12,8 +12,10 @@ from lightning_fabric.plugins.environments import (
     LightningEnvironment,
     TorchElasticEnvironment,
 )
+from lightning_fabric.strategies import ModelParallelStrategy, Strategy
 
 from equimod.config import RunConfig
+from equimod.training.sharding import shard
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -84,6 +86,17 @@ def _started() -> World:
     return World(size // devices, devices, TorchElasticEnvironment())
 
 
+def _strategy(config: RunConfig, world: World) -> str | Strategy:
+    """What the processes share; one process has everything for itself."""
+    if world.size == 1:
+        return "auto"
+    if config.training.strategy == "ddp":
+        return "ddp"
+    # FSDP2, since Lightning's `FSDPStrategy` refuses CPUs and flattens parameters, which LARS needs
+    # one by one
+    return ModelParallelStrategy(shard, data_parallel_size=world.size, tensor_parallel_size=1)
+
+
 def make_fabric(config: RunConfig) -> Fabric:
     """Devices, precision and processes of a run.
 
@@ -101,7 +114,7 @@ def make_fabric(config: RunConfig) -> Fabric:
         accelerator=training.accelerator,
         devices=world.devices,
         num_nodes=world.nodes,
-        strategy="ddp" if world.size > 1 else "auto",
+        strategy=_strategy(config, world),
         precision=PRECISIONS[training.precision],
         plugins=[world.environment],
     )

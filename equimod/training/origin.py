@@ -16,6 +16,7 @@ are, not by where they lie."""
 
 INDIFFERENT_TRAINING = (
     "accelerator",
+    "strategy",
     "workers",
     "on_corrupt",
     "checkpoint_minutes",

@@ -47,6 +47,7 @@ from equimod.training.keep import (
 from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
 from equimod.training.origin import code_layout, origin, require_same_origin
+from equimod.training.sharding import is_sharded, own, share_statistics, whole
 
 LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
 
@@ -105,12 +106,13 @@ class Trainer:
         self.warmup_steps = round(training.warmup_epochs * self.epoch_steps)
 
         self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
-        code_dim = code_layout(self.pipeline.plan, config).width
-        self.learner = Learner.from_config(config, code_dim)
+        self.learner = self._new_learner()
         if fabric.world_size > 1 and training.sync_batch_norm:
             synchronised(self.learner, fabric.device)
+        self.model = fabric.setup_module(self.learner.to(fabric.device))
+        # afterwards, because sharding replaces the parameters
         self.optimizer = training.optimizer.build(self.learner)
-        self.model, self.stepper = fabric.setup(self.learner, self.optimizer)
+        self.stepper = fabric.setup_optimizers(self.optimizer)
 
         self.step = 0
         self.saved: int | None = None
@@ -167,7 +169,7 @@ class Trainer:
         if not self.total_steps:
             self.save()
         if self.step >= self.total_steps:
-            return self.learner
+            return self._whole()
         if self.fabric.is_global_zero:
             self.log = MetricsLog(self.folder, self.step)
         try:
@@ -176,7 +178,23 @@ class Trainer:
             if self.log is not None:
                 self.log.close()
                 self.log = None
-        return self.learner
+        return self._whole()
+
+    def _new_learner(self) -> Learner:
+        return Learner.from_config(self.config, code_layout(self.pipeline.plan, self.config).width)
+
+    def _whole(self) -> Learner:
+        """The modules, to be measured: no process needs another to compute with them.
+
+        Every process must call it.
+        """
+        if not is_sharded(self.learner):
+            return self.learner
+        learner = self._new_learner()
+        learner.load_state_dict(whole(self.learner.state_dict()))
+        learner.to(self.fabric.device)
+        share_statistics(learner)
+        return learner
 
     def _loop(self) -> None:
         saved = time.monotonic()
@@ -289,7 +307,7 @@ class Trainer:
         if training.keep_every and (epoch + 1) % training.keep_every == 0:
             self.keeping.append(epoch_name(epoch + 1))
         if self.validate is not None and every and ((epoch + 1) % every == 0 or last):
-            measured = self.validate(self.learner)
+            measured = self.validate(self._whole())
             values |= measured
             self._note_best(next(iter(measured.values()), None))
         if self.log is not None:
@@ -318,11 +336,16 @@ class Trainer:
             FloatingPointError: weights are not finite; an older checkpoint stays.
         """
         # the last loss was finite, but came before the last update
-        if not torch.stack([p.isfinite().all() for p in self.learner.parameters()]).all():
+        finite = torch.stack([own(p).isfinite().all() for p in self.learner.parameters()]).all()
+        if self._agreed(not finite):
             raise FloatingPointError(f"the weights are not finite at step {self.step}: {REMEDY}")
+        began = time.perf_counter()
+        if self.log is not None:
+            self.log.sync()
+        tensors, settings = optimizer_state(self.optimizer)
+        named = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
+        named = whole(named | learner_tensors(self.learner), keep=self.fabric.is_global_zero)
         if self.fabric.is_global_zero:
-            tensors, settings = optimizer_state(self.optimizer)
-            named = {f"optimizer.{name}": tensor for name, tensor in tensors.items()}
             header = {
                 "step": self.step,
                 "seconds": self.seconds,
@@ -332,10 +355,6 @@ class Trainer:
                 "optimizer": settings,
                 **origin(self.config, self.pipeline.plan, self.data),
             }
-            named |= learner_tensors(self.learner)
-            began = time.perf_counter()
-            if self.log is not None:
-                self.log.sync()
             save_checkpoint(self.folder / CHECKPOINT, Checkpoint(named, header))
             keep(self.folder, self.keeping)
             self._note_save(time.perf_counter() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from equimod.data import ImageData
 from equimod.training.devices import make_fabric
 from equimod.training.interrupt import StopFlag
 from equimod.training.trainer import Progress, Trainer
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `equimod_command`
 
 MakeTrainer = Callable[..., Trainer]
 

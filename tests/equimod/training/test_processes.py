@@ -8,14 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from equimod_command import ENVIRONMENT, SCRIPT, assigned, equimod, wait_for_steps
 from rich.console import Console
 
 from equimod.config import load_run
@@ -34,32 +32,6 @@ LONG = [
     "evaluation={knn: {k: 1}, linear: null, equivariance: null, probe: null, baselines: []}",
 ]
 EACH_STEP = [*LONG, "training.checkpoint_minutes=0"]
-
-
-@contextmanager
-def equimod(*words: str | Path, sets: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """The real command as a process of its own, which is gone afterwards."""
-    script = Path(sysconfig.get_path("scripts")) / "equimod"
-    command = [sys.executable, str(script), *map(str, words)]
-    for assignment in sets:
-        command += ["--set", assignment]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_for_steps(process: subprocess.Popen[str]) -> None:
-    """Until the process says that it has done some steps."""
-    for line in process.stdout:
-        if " step " in line:
-            return
-    pytest.fail(f"it ended before its first step: {process.stderr.read()}")
 
 
 def test_a_signal_and_a_kill_change_nothing(tiny: Path, make_trainer, tmp_path: Path) -> None:
@@ -168,15 +140,14 @@ def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:
 
 def test_torchrun_and_another_number_of_processes(tiny: Path, tmp_path: Path) -> None:
     sets = [*LONG, "training.epochs=4", "training.log_every=1", "training.accelerator=cpu"]
-    script = Path(sysconfig.get_path("scripts")) / "equimod"
     port = random.randrange(20_000, 60_000)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += [f"--master-port={port}", str(script), "train", str(tiny), "--out", str(tmp_path)]
-    for assignment in [*sets, "training.checkpoint_minutes=0"]:
-        command += ["--set", assignment]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    command += [f"--master-port={port}", str(SCRIPT), "train", str(tiny), "--out", str(tmp_path)]
+    command += assigned([*sets, "training.checkpoint_minutes=0"])
     arm = tmp_path / "simclr"
-    started = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen(
+        command, env=os.environ | ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
     try:
         while not (arm / CHECKPOINT).is_file() or load_header(arm / CHECKPOINT)["step"] < 3:
             assert started.poll() is None, started.communicate()[1]

@@ -10,28 +10,39 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 import augspec
 from equimod.config import load_run
 from equimod.data import batches
 from equimod.sync_batch_norm import synchronised
+from equimod.training import sharding
 from equimod.training.learner import Learner
 
 STEPS = 4
+SIMCLR = "method={name: simclr, hidden: 16, dim: 8}"
+BYOL = "method={name: byol, hidden: 16, dim: 8, ema_start: 0.9}"
 CASES = {
-    "simclr": "method={name: simclr, hidden: 16, dim: 8}",
-    "byol": "method={name: byol, hidden: 16, dim: 8, ema_start: 0.9}",
+    "simclr": (SIMCLR, "{name: sgd, lr: 0.01}", "ddp"),
+    "byol": (BYOL, "{name: sgd, lr: 0.01}", "ddp"),
+    "simclr, sharded": (SIMCLR, "{name: lars, lr: 0.1, weight_decay: 1.0e-3}", "fsdp"),
+    "byol, sharded": (BYOL, "{name: sgd, lr: 0.01}", "fsdp"),
 }
 
 
-def steps(path: Path, method: str, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
+def steps(
+    path: Path, case: tuple[str, str, str], rank: int = 0, world: int = 1
+) -> list[torch.Tensor]:
     """The losses of some steps, and the weights and statistics after them."""
+    method, optimiser, strategy = case
     torch.set_num_threads(1)
     if world > 1:
         meeting = f"file://{path.parent / f'meet-{world}'}"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-    run = load_run(path, ["arms={}", "equimod={hidden: 16, dim: 8}", method])
+    sets = ["arms={}", "equimod={hidden: 16, dim: 8}", method, f"training.optimizer={optimiser}"]
+    run = load_run(path, sets)
     config = run.shared
     data = config.data.build("train", run.base)
     pipeline = augspec.compile(run.spec, seed=config.seed)
@@ -39,8 +50,16 @@ def steps(path: Path, method: str, rank: int = 0, world: int = 1) -> list[torch.
     model: torch.nn.Module = learner
     if world > 1:
         synchronised(learner, torch.device("cpu"))
-        model = DistributedDataParallel(learner)
-    optimizer = torch.optim.SGD(learner.parameters(), lr=0.01)
+        if strategy == "ddp":
+            model = DistributedDataParallel(learner)
+        else:
+            sharding.BLOCK = 100  # so that layers of this small network are gathered one by one
+            model = sharding.shard(learner, init_device_mesh("cpu", (world,)))
+            parameters = [*model.parameters()]
+            assert all(isinstance(parameter, DTensor) for parameter in parameters)
+            mine = sum(sharding.own(parameter).numel() for parameter in parameters)
+            assert mine < 1.3 * sum(parameter.numel() for parameter in parameters) / world
+    optimizer = config.training.optimizer.build(learner)
     found = []
     parts = batches(data, batch_size=16, seed=3, epoch=0, rank=rank, world_size=world)
     for step, batch in zip(range(STEPS), parts, strict=False):
@@ -57,9 +76,10 @@ def steps(path: Path, method: str, rank: int = 0, world: int = 1) -> list[torch.
         if world > 1:
             dist.all_reduce(total)
         found.append(total / world)
+    found += sharding.whole(learner.state_dict()).values()
     if world > 1:
         dist.destroy_process_group()
-    return [*found, *learner.state_dict().values()]
+    return found
 
 
 @pytest.fixture(scope="module")
