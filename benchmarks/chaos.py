@@ -56,11 +56,13 @@ class Kill:
         kind: how.
         step: steps recorded at that moment.
         resumed: the step from which the run went on.
+        half: whether a checkpoint was left half-written.
     """
 
     kind: str
     step: int
     resumed: int
+    half: bool
 
 
 def prepare(root: Path) -> RunFolder:
@@ -85,16 +87,23 @@ def torture(host: Host, arm: Path, kills: int, draw: random.Random) -> list[Kill
         if host.ended():
             break
         if kind == DURING_WRITE:
-            until(lambda: any(arm.glob(f".{CHECKPOINT}.*")) or host.ended(), "a checkpoint", 0.0005)
+            until(lambda: half_written(arm) or host.ended(), "a checkpoint", 0.0005)
         else:
             time.sleep(draw.random() * 0.1)
         at = steps_done(arm)
         host.kill(next(k for k in host.kinds if "KILL" in k) if kind == DURING_WRITE else kind)
+        host.down()
+        half = half_written(arm)
         if not host.again():
             break
-        made.append(Kill(kind, at, checkpoint_step(arm)))
+        made.append(Kill(kind, at, checkpoint_step(arm), half))
     until(host.ended, "the end", 0.1)
     return made
+
+
+def half_written(arm: Path) -> bool:
+    """Whether a checkpoint is being written there, or was when the run was killed."""
+    return any(arm.glob(f".{CHECKPOINT}.*"))
 
 
 def checkpoint_step(arm: Path) -> int:
@@ -152,9 +161,11 @@ def report(out: Path, given: argparse.Namespace, machine: dict[str, object]) -> 
 
 def show(made: list[Kill], alone: float, seconds: float, found: list[str], arm: Path) -> None:
     """Prints the table."""
-    print(f"{'kill':42}{'at step':>8}{'on from':>9}{'lost':>6}")
+    print(f"{'kill':42}{'at step':>8}{'on from':>9}{'lost':>6}  left")
     for kill in made:
-        print(f"{kill.kind:42}{kill.step:8}{kill.resumed:9}{max(0, kill.step - kill.resumed):6}")
+        lost_steps = max(0, kill.step - kill.resumed)
+        left = "  half a checkpoint" if kill.half else ""
+        print(f"{kill.kind:42}{kill.step:8}{kill.resumed:9}{lost_steps:6}{left}")
     lost = [max(0, kill.step - kill.resumed) for kill in made]
     print(f"kills {len(made)}, resumes {len(made)}, steps {STEPS}")
     if lost:

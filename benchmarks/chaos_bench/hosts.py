@@ -53,6 +53,10 @@ class Host(ABC):
         """Kills it, or asks it to stop, in one of the ways of `kinds`."""
 
     @abstractmethod
+    def down(self) -> None:
+        """Waits until what was killed computes no more."""
+
+    @abstractmethod
     def ended(self) -> bool:
         """Whether the run has come to its end."""
 
@@ -85,6 +89,11 @@ class Processes(Host):
         assert self._process is not None
         self._process.send_signal(getattr(signal, kind))
 
+    def down(self) -> None:
+        """See `Host.down`."""
+        assert self._process is not None
+        self._process.wait(PATIENCE)
+
     def ended(self) -> bool:
         """See `Host.ended`."""
         assert self._process is not None
@@ -96,7 +105,7 @@ class Processes(Host):
     def again(self) -> bool:
         """See `Host.again`."""
         assert self._process is not None
-        if self._process.wait(PATIENCE) == 0:
+        if self._process.returncode == 0:
             return False
         self.start()
         return True
@@ -135,7 +144,12 @@ class Cluster(Host):
             "SIGKILL of the task": ["scancel", "--signal=KILL", f"{self._job}.0"],
             "scontrol requeue": ["scontrol", "requeue", self._job],
         }
+        self._entries = len(self._record.read())
         command(words[kind])
+
+    def down(self) -> None:
+        """See `Host.down`; the batch script tells of it."""
+        until(lambda: len(self._record.read()) > self._entries, "the end of the task")
 
     def ended(self) -> bool:
         """See `Host.ended`."""
