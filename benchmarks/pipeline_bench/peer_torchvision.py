@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipeline_bench.contestant import Contestant, Job, Prepared
-from pipeline_bench.per_sample import TwoViews
+from pipeline_bench.per_sample import TwoViews, loop
 from pipeline_bench.per_sample import prepare as prepare_per_sample
 from pipeline_bench.workloads import Recipe, decoded
 
@@ -57,4 +57,13 @@ def prepare(job: Job) -> Prepared:
     return prepare_per_sample(job, list(job.images), make)
 
 
-CONTESTANTS = (Contestant("torchvision", "torchvision v2, per sample", prepare),)
+def prepare_loop(job: Job) -> Prepared:
+    """The same, without a loader's workers."""
+    make = partial(two_views, job.workload.recipe(), job.device)
+    return loop(job, list(job.images), make)
+
+
+CONTESTANTS = (
+    Contestant("torchvision", "torchvision v2, per sample", prepare),
+    Contestant("torchvision-loop", "torchvision v2, a plain loop", prepare_loop, devices=("cpu",)),
+)

@@ -3,6 +3,7 @@
 In practice `DataLoader` workers do this. Here, so that the loader's queues do not count against
 these libraries, each worker process makes its share of a batch and writes it where the caller reads
 it: what a loader would reach if it cost nothing. Threads are tried too, and the faster way is kept.
+`loop` is the form that needs no loader: one sample after the other, in the caller's own process.
 """
 
 from __future__ import annotations
@@ -35,11 +36,9 @@ def prepare(job: Job, samples: Sequence[Any], make: MakeTwoViews) -> Prepared:
         samples: what `make()` takes, one for each image of the batch.
         make: see `MakeTwoViews`.
     """
-    shape = (2, len(samples), 3, *[job.workload.recipe().size] * 2)
     if job.device.type != "cpu":  # one process queues the kernels of all samples
-        out, two_views = torch.empty(shape, device=job.device), make()
-        return Prepared(lambda: _fill(out, two_views, samples, range(len(samples))))
-    out = _shared(shape)
+        return loop(job, samples, make)
+    out = _shared(_shape(job, samples))
     shares = [range(k, len(samples), job.threads) for k in range(job.threads)]
     # forked as `DataLoader` does on Linux, and before any thread runs
     workers = [_Worker(out, make, samples, share, seed) for seed, share in enumerate(shares)]
@@ -68,6 +67,24 @@ def prepare(job: Job, samples: Sequence[Any], make: MakeTwoViews) -> Prepared:
     identities = [worker.process.pid or 0 for worker in workers]
     chosen = identities if ways[choice] is by_processes else []
     return Prepared(ways[choice], note=f"{job.threads} {choice}", processes=chosen, close=close)
+
+
+def loop(job: Job, samples: Sequence[Any], make: MakeTwoViews) -> Prepared:
+    """A call that makes the views of all samples in this process, one after the other.
+
+    Args:
+        job: where the views must lie; each op may use all its threads.
+        samples: see `prepare`.
+        make: see `MakeTwoViews`.
+    """
+    out, two_views = torch.empty(_shape(job, samples), device=job.device), make()
+    note = f"one process, {job.threads} threads an op" if job.device.type == "cpu" else ""
+    return Prepared(lambda: _fill(out, two_views, samples, range(len(samples))), note=note)
+
+
+def _shape(job: Job, samples: Sequence[Any]) -> tuple[int, ...]:
+    """Of the views of a batch: `(2, B, 3, S, S)`."""
+    return (2, len(samples), 3, *[job.workload.recipe().size] * 2)
 
 
 def _fill(

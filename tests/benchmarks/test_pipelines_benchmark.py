@@ -13,7 +13,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "benchmarks" / "pipelines.py"
-INTERPRETED = ("augspec-eager", "kornia", "albumentations", "pil", "torchvision", "floor")
+INTERPRETED = (
+    "augspec-eager",
+    "kornia",
+    "albumentations",
+    "pil",
+    "torchvision",
+    "torchvision-loop",
+    "floor",
+)
 """The contestants that compile nothing, which takes longer than all else here."""
 
 
