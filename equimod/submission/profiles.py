@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import augspec
@@ -31,7 +32,18 @@ def load_profile(name: str | Path, overrides: Sequence[str] = ()) -> Profile:
         UnknownProfileError: there is none of that name.
         SpecError: the file has mistakes; all of them at once.
     """
-    return augspec.load_model(Profile, _path(str(name)), overrides, allow_outside=True)
+    try:
+        return augspec.load_model(Profile, _path(str(name)), overrides, allow_outside=True)
+    except augspec.SpecError as error:
+        raise augspec.SpecError(*map(_under_its_option, error.diagnostics)) from None
+
+
+def _under_its_option(mistake: augspec.Diagnostic) -> augspec.Diagnostic:
+    """A mistake in an assignment, under the name of the option that a person has typed."""
+    place = mistake.position
+    if place is None or place.file != "--set":
+        return mistake
+    return replace(mistake, position=replace(place, file="--profile-set"))
 
 
 def known_profiles() -> dict[str, Path]:
