@@ -51,7 +51,7 @@ class Resources(BaseModel):
     reservation: Line | None = None
     """A reservation of nodes."""
     nodelist: Line | None = None
-    """These nodes, and no others."""
+    """Nodes of which it must get all, no more than `nodes`."""
     exclude: Line | None = None
     """Any nodes but these."""
     nodes: Count = 1
@@ -222,6 +222,8 @@ class Profile(Resources):
             asked = {name: getattr(self.evaluation, name) for name in Resources.model_fields}
         else:
             asked = {"nodes": 1, "tasks_per_node": 1, "gpus_per_node": min(1, self.gpus_per_node)}
+            if self.nodes > 1:
+                asked["nodelist"] = None  # it may list more nodes than the one
         return self.model_copy(update=asked)
 
     def document(self) -> dict[str, Any]:
