@@ -69,10 +69,10 @@ def _setting(value: Any) -> Any:
 
 
 def _schema(pattern: re.Pattern[str], words: str) -> WithJsonSchema:
-    """What editors check: the same pattern, without the names of its groups."""
+    """What editors check: the same pattern, without the names of its groups, or a `$name`."""
     plain = re.sub(r"\?P<\w+>", "?:", pattern.pattern)
     return WithJsonSchema(
-        {"type": "string", "pattern": f"^(?:{plain})$", "patternErrorMessage": words}
+        {"type": "string", "pattern": rf"^(?:{plain}|\$.+)$", "patternErrorMessage": words}
     )
 
 
@@ -80,7 +80,9 @@ Line = Annotated[StrictStr, AfterValidator(_one_line)]
 Time = Annotated[
     StrictStr, BeforeValidator(_time), _schema(TIME, 'must be a time such as "20:00:00"')
 ]
-Memory = Annotated[StrictStr, BeforeValidator(_memory), _schema(MEMORY, "must be such as 32GB")]
+Memory = Annotated[
+    StrictStr, BeforeValidator(_memory), _schema(MEMORY, "must be a size such as 32GB")
+]
 Setting = Annotated[Line | Literal[True], BeforeValidator(_setting)]
 Mail = Literal[
     "NONE",

@@ -15,6 +15,9 @@ import augspec
 import slurm
 from slurm.profile import Profile
 
+EXTENDS = "The path of a profile, from this file on: what is left out here is taken from there."
+LET = "Values by name; `$name` stands for one of them anywhere below."
+
 
 class UnknownProfileError(ValueError):
     """There is no profile of that name."""
@@ -77,10 +80,17 @@ def profile_schema() -> str:
     """The JSON Schema of profiles, as `specs/schema/profile.schema.json` holds it."""
     schema = Profile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    for model in (schema, *schema["$defs"].values()):
+        for field in model["properties"].values():
+            field.pop("title", None)  # the name in other letters
     # documents may build on others (see `augspec.load_model`)
-    for name in ("extends", "let"):
-        schema["properties"][name] = {}
-    return json.dumps(schema, indent=2) + "\n"
+    schema["properties"] |= {
+        "extends": {"type": "string", "description": EXTENDS},
+        "let": {"type": "object", "description": LET},
+    }
+    schema["required"].remove("name")
+    schema |= {"if": {"required": ["extends"]}, "else": {"required": ["name"]}}
+    return json.dumps(augspec.for_editors(schema), indent=2) + "\n"
 
 
 if __name__ == "__main__":
