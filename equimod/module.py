@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+import augspec
 from augspec import DocumentModel
 from equimod.heads import mlp
 from equimod.losses import Negatives, equivariance_nt_xent
@@ -47,6 +48,8 @@ class EquiMod(nn.Module):
         dim: D, the width of the embeddings.
         temperature: tau', the temperature of the loss.
         predictor: the name of the predictor, see `equimod.predictors`.
+        predictor_hidden: the width of the predictor's hidden layer, if it has one.
+        rank: the rank of the `low_rank` predictor's map.
         negatives: what the loss contrasts with, see `equimod.losses.equivariance_nt_xent`.
         stop_gradient: keep the gradient of the loss from the targets y_v.
 
@@ -63,23 +66,29 @@ class EquiMod(nn.Module):
         dim: int = 128,
         temperature: float = 0.2,
         predictor: PredictorName = "affine",
+        predictor_hidden: int = 512,
+        rank: int = 8,
         negatives: Negatives = "all",
         stop_gradient: bool = False,
     ) -> None:
         super().__init__()
         widths = {"feature_dim": feature_dim, "code_dim": code_dim, "hidden": hidden, "dim": dim}
+        widths |= {"predictor_hidden": predictor_hidden, "rank": rank}
         for name, width in widths.items():
             if width < 1:
                 raise ValueError(f"EquiMod: {name} must be at least 1, not {width}")
         if predictor not in PREDICTORS:
-            raise ValueError(f"EquiMod: unknown predictor {predictor!r}; known: {[*PREDICTORS]}")
+            hint = augspec.meant(str(predictor), PREDICTORS)
+            raise ValueError(
+                f"EquiMod: unknown predictor {predictor!r}{hint}; known: {', '.join(PREDICTORS)}"
+            )
         self.feature_dim = feature_dim
         self.code_dim = code_dim
         self.temperature = temperature
         self.negatives = negatives
         self.stop_gradient = stop_gradient
         self.projector = mlp((feature_dim, hidden, hidden, dim), last_norm="plain")
-        self.predictor = PREDICTORS[predictor](dim, code_dim)
+        self.predictor = PREDICTORS[predictor](dim, code_dim, hidden=predictor_hidden, rank=rank)
 
     def forward(
         self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]
@@ -169,7 +178,13 @@ class EquiModConfig(DocumentModel):
     temperature: float = Field(default=0.2, gt=0)
     """Temperature of the equivariance loss."""
     predictor: PredictorName = "affine"
-    """How an embedding and a code give the view's embedding."""
+    """How an embedding and a code give the view's embedding: `affine` (the released code), by a
+    displacement that is the same for every image; `residual`, `film` (arXiv 1709.07871) and
+    `low_rank` (after SIE, arXiv 2302.10283), by one that depends on it."""
+    predictor_hidden: int = Field(default=512, ge=1)
+    """Width of the predictor's hidden layer; `affine` has none."""
+    rank: int = Field(default=8, ge=1)
+    """Rank of the map of the `low_rank` predictor."""
     negatives: Negatives = "all"
     """`all` (the released code) or `no_sibling` (Eq. 4 of the paper, without the other view)."""
     stop_gradient: bool = False
