@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import torch
 from pydantic import Field
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 import augspec
 from augspec import DocumentModel
+from equimod.equivariance_losses import LossName, equivariance_loss
 from equimod.heads import mlp
-from equimod.losses import Negatives, equivariance_nt_xent
+from equimod.losses import Negatives
 from equimod.predictors import PREDICTORS, PredictorName
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ class EquiMod(nn.Module):
 
     Devillers & Lefort, ICLR 2023, arXiv 2211.01244. The equivariance projector g' maps features to
     embeddings y; the predictor u maps the reference's embedding and the projected code of the
-    augmentation to yhat_v = u(y0, p(c_v)); an NT-Xent loss pulls yhat_v to y_v. To predict one view
-    from another instead of from the original, pass that view's features and the relative codes.
+    augmentation to yhat_v = u(y0, p(c_v)); a loss, NT-Xent as published, pulls yhat_v to y_v. To
+    predict one view from another instead of from the original, pass that view's features and the
+    relative codes.
 
     Args:
         feature_dim: F, the width of the encoder's features.
@@ -50,11 +52,12 @@ class EquiMod(nn.Module):
         predictor: the name of the predictor, see `equimod.predictors`.
         predictor_hidden: the width of the predictor's hidden layer, if it has one.
         rank: the rank of the `low_rank` predictor's map.
-        negatives: what the loss contrasts with, see `equimod.losses.equivariance_nt_xent`.
+        negatives: what the contrastive loss contrasts with, see
+            `equimod.losses.equivariance_nt_xent`.
         stop_gradient: keep the gradient of the loss from the targets y_v.
 
     Raises:
-        ValueError: for a width below 1 or an unknown predictor.
+        ValueError: for a width below 1, or an unknown predictor or loss.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class EquiMod(nn.Module):
         *,
         hidden: int = 2048,
         dim: int = 128,
+        loss: LossName = "contrastive",
         temperature: float = 0.2,
         predictor: PredictorName = "affine",
         predictor_hidden: int = 512,
@@ -77,13 +81,16 @@ class EquiMod(nn.Module):
         for name, width in widths.items():
             if width < 1:
                 raise ValueError(f"EquiMod: {name} must be at least 1, not {width}")
-        if predictor not in PREDICTORS:
-            hint = augspec.meant(str(predictor), PREDICTORS)
-            raise ValueError(
-                f"EquiMod: unknown predictor {predictor!r}{hint}; known: {', '.join(PREDICTORS)}"
-            )
+        known = {"predictor": (predictor, [*PREDICTORS]), "loss": (loss, get_args(LossName))}
+        for what, (chosen, names) in known.items():
+            if chosen not in names:
+                hint = augspec.meant(str(chosen), names)
+                raise ValueError(
+                    f"EquiMod: unknown {what} {chosen!r}{hint}; known: {', '.join(names)}"
+                )
         self.feature_dim = feature_dim
         self.code_dim = code_dim
+        self.loss = loss
         self.temperature = temperature
         self.negatives = negatives
         self.stop_gradient = stop_gradient
@@ -116,7 +123,13 @@ class EquiMod(nn.Module):
         predictions = predicted.chunk(count)
         if self.stop_gradient:
             targets = [y.detach() for y in targets]
-        loss = equivariance_nt_xent(targets, predictions, self.temperature, self.negatives)
+        loss = equivariance_loss(
+            self.loss,
+            targets,
+            predictions,
+            temperature=self.temperature,
+            negatives=self.negatives,
+        )
         return EquiModOutput(loss, y0, tuple(targets), predictions)
 
     def project(self, features: Tensor) -> Tensor:
@@ -175,8 +188,12 @@ class EquiModConfig(DocumentModel):
     """Width of the two hidden layers of the equivariance projector."""
     dim: int = Field(default=128, ge=1)
     """Width of the embeddings in which the augmentation's displacement is predicted."""
+    loss: LossName = "contrastive"
+    """What pulls a prediction to its view: `contrastive` (Eq. 4 of the paper), `cosine` (2 - 2 cos,
+    as BYOL's, arXiv 2006.07733; nothing of its own keeps embeddings apart), or `vicreg` (arXiv
+    2105.04906, with the weights 25, 25 and 1)."""
     temperature: float = Field(default=0.2, gt=0)
-    """Temperature of the equivariance loss."""
+    """Temperature of the contrastive loss."""
     predictor: PredictorName = "affine"
     """How an embedding and a code give the view's embedding: `affine` (the released code), by a
     displacement that is the same for every image; `residual`, `film` (arXiv 1709.07871) and
@@ -186,7 +203,8 @@ class EquiModConfig(DocumentModel):
     rank: int = Field(default=8, ge=1)
     """Rank of the map of the `low_rank` predictor."""
     negatives: Negatives = "all"
-    """`all` (the released code) or `no_sibling` (Eq. 4 of the paper, without the other view)."""
+    """Of the contrastive loss: `all` (the released code) or `no_sibling` (Eq. 4 of the paper,
+    without the other view)."""
     stop_gradient: bool = False
     """Keep the gradient of the equivariance loss from the views' embeddings."""
 

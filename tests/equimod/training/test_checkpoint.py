@@ -198,7 +198,7 @@ def test_a_checkpoint_from_before_a_field_goes_on_with_its_default(
         check(tiny, path.parent, f"arms.{ARM}.equimod.rank=4")
     config["equimod"]["gone"] = 1
     save_checkpoint(path, checkpoint)
-    with pytest.raises(CheckpointError, match="equimod.gone: 1 there, None here"):
+    with pytest.raises(CheckpointError, match=r"equimod\.gone: 1 there, None here"):
         check(tiny, path.parent)
 
 
