@@ -16,6 +16,7 @@ from equimod.equivariance_losses import LossName, equivariance_loss
 from equimod.heads import mlp
 from equimod.losses import Negatives
 from equimod.predictors import PREDICTORS, PredictorName
+from equimod.schedule import WeightSchedule
 
 if TYPE_CHECKING:
     from augspec import SlotMap
@@ -179,11 +180,22 @@ class EquiMod(nn.Module):
                 )
 
 
+NOT_OF_THE_MODULE = {"weight", "weight_schedule", "weight_final", "weight_warmup_epochs"}
+"""Fields of a config that say how the module is used, not how it is built."""
+
+
 class EquiModConfig(DocumentModel):
     """The equivariance task, as EquiMod was published with it."""
 
     weight: float = Field(default=1.0, ge=0)
     """Lambda, the weight of the equivariance loss beside the invariance loss; 0 is the control."""
+    weight_schedule: WeightSchedule = "constant"
+    """How lambda goes on after its warm-up: `constant` as published, or along a line or half a
+    cosine to `weight_final`."""
+    weight_final: float = Field(default=0.0, ge=0)
+    """Lambda at the end of a `linear` or `cosine` schedule."""
+    weight_warmup_epochs: float = Field(default=0.0, ge=0)
+    """Epochs in which lambda first rises from 0 to `weight`."""
     hidden: int = Field(default=2048, ge=1)
     """Width of the two hidden layers of the equivariance projector."""
     dim: int = Field(default=128, ge=1)
@@ -210,4 +222,4 @@ class EquiModConfig(DocumentModel):
 
     def build(self, feature_dim: int, code_dim: int) -> EquiMod:
         """The module for features `(N, feature_dim)` and codes `(N, code_dim)`."""
-        return EquiMod(feature_dim, code_dim, **self.model_dump(exclude={"weight"}))
+        return EquiMod(feature_dim, code_dim, **self.model_dump(exclude=NOT_OF_THE_MODULE))
