@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from equimod import contrast, distributed
+from equimod.equivariance_losses import equivariance_loss
 from equimod.losses import byol_loss, equivariance_nt_xent, nt_xent
 from equimod.ssl import BYOL
 
@@ -182,6 +183,9 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "no_sibling": lambda y: equivariance_nt_xent(y[:2], y[2:], 0.2, "no_sibling"),
     "stopped": lambda y: equivariance_nt_xent([x.detach() for x in y[:2]], y[2:]),
     "byol": lambda y: byol_loss(y[0], y[1]),
+    "cosine": lambda y: equivariance_loss("cosine", y[:2], y[2:]),
+    "vicreg": lambda y: equivariance_loss("vicreg", y[:2], y[2:]),
+    "vicreg stopped": lambda y: equivariance_loss("vicreg", [x.detach() for x in y[:2]], y[2:]),
 }
 IMAGES = 12
 

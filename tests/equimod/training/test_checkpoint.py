@@ -181,6 +181,27 @@ def test_what_does_not_decide_the_weights_may_change(tiny: Path, trained: Path) 
     check(tiny, trained, *harmless)
 
 
+def test_a_checkpoint_from_before_a_field_goes_on_with_its_default(
+    tiny: Path, trained: Path, path: Path
+) -> None:
+    """What 0.1.0's first checkpoints say of EquiMod and of training, word for word."""
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.header["config"]
+    config["equimod"] = {"weight": 1.0, "hidden": 16, "dim": 8, "temperature": 0.2}
+    config["equimod"] |= {"predictor": "affine", "negatives": "all", "stop_gradient": False}
+    for field in config.keys() - {"version", "seed", "views", "encoder", "method", "equimod"}:
+        if field != "training":
+            del config[field]
+    save_checkpoint(path, checkpoint)
+    check(tiny, path.parent)
+    with pytest.raises(CheckpointError, match=r"in:\n  equimod.rank: 8 there, 4 here\n"):
+        check(tiny, path.parent, f"arms.{ARM}.equimod.rank=4")
+    config["equimod"]["gone"] = 1
+    save_checkpoint(path, checkpoint)
+    with pytest.raises(CheckpointError, match=r"equimod\.gone: 1 there, None here"):
+        check(tiny, path.parent)
+
+
 def test_a_batch_larger_than_the_data(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="batch_size 97 is larger than the data set"):
         check(tiny, tmp_path, "training.batch_size=97")
