@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 import augspec
 from augspec import Diagnostic, DocumentModel, Source, SpecError, fault
+from equimod.code_columns import CodesError, code_columns
 from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
@@ -201,6 +202,7 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> Run:
         raise SpecError(source.diagnostic(("augmentations",), message))
     spec = augspec.load(base / config.augmentations, inside)
     _check_views(source, config.views, spec)
+    _check_codes(source, arms, spec)
     return Run(config.name, spec, arms, base)
 
 
@@ -274,3 +276,25 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
         message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
         message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"
         raise SpecError(source.diagnostic(("views", "augmented"), message))
+
+
+def _check_codes(source: Source, arms: dict[str, RunConfig], spec: augspec.Spec) -> None:
+    """That what the predictors of all arms are to read can be had of the views.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    plan, wrong = augspec.make_plan(spec), []
+    for name, config in arms.items():
+        if config.equimod is None:
+            continue
+        codes, pair = config.equimod.codes, config.equimod.reference == "pair"
+        try:
+            code_columns(plan, codes, config.views.augmented, pair=pair)
+        except CodesError as error:
+            own: tuple[str, ...] = ("arms", name, "equimod")
+            start = own if own in source.marks else ("equimod",)
+            message = str(error) + (f" (arm {name})" if len(arms) > 1 else "")
+            wrong.append(source.diagnostic((*start, "codes", *error.path), message))
+    if wrong:
+        raise SpecError(*wrong)

@@ -23,16 +23,24 @@ class Learner(nn.Module):
         method: the invariance method, built for `encoder`.
         equimod: the equivariance module; None for the method alone.
         weight: lambda, of the equivariance loss.
+        pair: predict the views from each other, not from the reference.
     """
 
     def __init__(
-        self, encoder: Encoder, method: Method, equimod: EquiMod | None, weight: float = 1.0
+        self,
+        encoder: Encoder,
+        method: Method,
+        equimod: EquiMod | None,
+        weight: float = 1.0,
+        *,
+        pair: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.method = method
         self.equimod = equimod
         self.weight = weight
+        self.pair = pair
 
     @classmethod
     def from_config(cls, config: RunConfig, code_dim: int) -> Learner:
@@ -51,7 +59,13 @@ class Learner(nn.Module):
             if config.equimod is None:
                 return cls(encoder, method, None)
             equimod = config.equimod.build(encoder.feature_dim, code_dim)
-            return cls(encoder, method, equimod, config.equimod.weight)
+            pair = config.equimod.reference == "pair"
+            return cls(encoder, method, equimod, config.equimod.weight, pair=pair)
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the losses are about the reference, too."""
+        return self.equimod is not None and not self.pair
 
     def forward(
         self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
@@ -59,9 +73,9 @@ class Learner(nn.Module):
         """The losses of one batch.
 
         Args:
-            reference: x0 `(N, C, H, W)`; unused, and best None, without an equivariance module.
+            reference: x0 `(N, C, H, W)`; unused, and best None, unless `needs_reference`.
             views: x1 and x2, `(N, C, H, W)` each.
-            codes: c1 and c2, `(N, E)` each.
+            codes: what the predictor reads to get to x1 and to x2, `(N, E)` each.
 
         Returns:
             Scalars: `loss` (their weighted sum, to be minimised), `invariance` and, with an
@@ -70,9 +84,13 @@ class Learner(nn.Module):
         if self.equimod is None:
             invariance = self.method(views, self.features(views))
             return {"loss": invariance, "invariance": invariance.detach()}
-        if reference is None:
+        h0 = None
+        if self.pair:
+            h = self.features(views)
+        elif reference is None:
             raise ValueError("an equivariance module needs the reference view")
-        h0, *h = self.features([reference, *views])
+        else:
+            h0, *h = self.features([reference, *views])
         invariance = self.method(views, h)
         equivariance = self.equimod(h0, h, codes).loss
         return {

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from augspec import Pipeline, sizes_of
+from equimod.codes import CodeReader
 from equimod.config import EvaluationConfig
 from equimod.data import (
     Batch,
@@ -53,6 +54,7 @@ class Bench:
         corrupt: collects the images of each split that could not be read.
         rank: of this process among those that share the work.
         world_size: how many these are.
+        reader: what the heads of these arms read of codes; the codes themselves if None.
     """
 
     train: ImageData
@@ -66,6 +68,7 @@ class Bench:
     corrupt: Mapping[str, CorruptReport]
     rank: int = 0
     world_size: int = 1
+    reader: CodeReader | None = None
 
     def check(self) -> None:
         """Checks, before anything is computed, that the data suffice for what is asked for.
@@ -144,7 +147,9 @@ class Bench:
         """
         if self.config.equivariance is None:
             return {}, {}
-        embedder = Embedder(encoder, head, self.pipeline, self.reference, self.views, self.device)
+        embedder = Embedder(
+            encoder, head, self.pipeline, self.reference, self.views, self.device, self.reader
+        )
         found = evaluate_head(embedder, partial(self._batches, self.test), self.config.equivariance)
         single = {op: measures.metrics() for op, measures in found.per_augmentation.items()}
         return found.metrics(), single

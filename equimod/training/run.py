@@ -34,7 +34,7 @@ from equimod.training.keep import LAST
 from equimod.training.learner import Learner
 from equimod.training.lock import locked
 from equimod.training.measure import Bench
-from equimod.training.origin import code_layout
+from equimod.training.origin import code_layout, code_reader
 from equimod.training.progress import ArmProgress
 from equimod.training.trained import trained_learner
 from equimod.training.trainer import Trainer
@@ -222,10 +222,11 @@ class Execution:
         return learner, trainer.images_per_second
 
     def _bench(self, config: RunConfig) -> Bench:
+        pipeline = augspec.compile(self.run.spec, seed=config.seed).to(self.fabric.device)
         return Bench(
             train=self.train,
             test=self.test,
-            pipeline=augspec.compile(self.run.spec, seed=config.seed).to(self.fabric.device),
+            pipeline=pipeline,
             reference=config.views.reference,
             views=config.views.augmented,
             config=config.evaluation,
@@ -234,6 +235,7 @@ class Execution:
             corrupt=self.corrupt,
             rank=self.fabric.global_rank,
             world_size=self.fabric.world_size,
+            reader=code_reader(pipeline, config),
         )
 
     def _report(self, arms: dict[str, tuple[Learner, float]]) -> RunSummary:

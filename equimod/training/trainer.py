@@ -19,6 +19,7 @@ from equimod.config import RunConfig
 from equimod.data import (
     Batch,
     CorruptReport,
+    DataError,
     ImageData,
     batches,
     number_of_batches,
@@ -46,8 +47,9 @@ from equimod.training.keep import (
 )
 from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
-from equimod.training.origin import code_layout, origin, require_same_origin
+from equimod.training.origin import code_layout, code_reader, origin, require_same_origin
 from equimod.training.sharding import is_sharded, own, share_statistics, whole
+from equimod.training.told import codes_of_others
 
 LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
 
@@ -106,6 +108,7 @@ class Trainer:
         self.warmup_steps = round(training.warmup_epochs * self.epoch_steps)
 
         self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
+        self.reader = code_reader(self.pipeline, config)
         self.learner = self._new_learner()
         if fabric.world_size > 1 and training.sync_batch_norm:
             synchronised(self.learner, fabric.device)
@@ -124,6 +127,8 @@ class Trainer:
         found = newest_whole(folder)
         if found is not None:
             self._restore(*found)
+        else:
+            self._scale_codes(spec)
 
     @staticmethod
     def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path | None) -> None:
@@ -144,6 +149,10 @@ class Trainer:
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
         require_one_size(data, plan, (views.reference, *views.augmented))
+        equimod = config.equimod
+        if equimod is not None and equimod.reference == "pair" and data.image_size is None:
+            message = "equimod.reference=pair needs images of one size, and the data have several"
+            raise DataError(f"{message}: {data.describe()}")
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found
@@ -182,6 +191,15 @@ class Trainer:
 
     def _new_learner(self) -> Learner:
         return Learner.from_config(self.config, code_layout(self.pipeline.plan, self.config).width)
+
+    def _scale_codes(self, spec: Spec) -> None:
+        """Scales what the predictor reads, if it is to be; a checkpoint has the scales."""
+        head = self.learner.equimod
+        if head is None or head.scaling is None or self.reader is None:
+            return
+        from_identity = head.predictor.from_identity
+        scales = self.reader.scaling(spec, self.data.image_size, from_identity=from_identity)
+        head.scaling.set(*scales)
 
     def _whole(self) -> Learner:
         """The modules, to be measured: no process needs another to compute with them.
@@ -275,15 +293,31 @@ class Trainer:
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
-        wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
+        wanted = [*views.augmented] + ([views.reference] if self.learner.needs_reference else [])
         codes = {name: codes[name] for name in wanted}
         rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
+        read = [codes[name] for name in views.augmented]
+        if self.reader is not None:
+            told = self._told(batch, epoch, codes)
+            read = self.reader.batch(told, sizes_of(batch.images), images)
         losses: dict[str, Tensor] = self.model(
-            rendered.get(views.reference),
-            [rendered[name] for name in views.augmented],
-            [codes[name] for name in views.augmented],
+            rendered.get(views.reference), [rendered[name] for name in views.augmented], read
         )
         return losses
+
+    def _told(self, batch: Batch, epoch: int, own: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The codes that the predictor is told: those of the views, but for a control."""
+        config = self.config.equimod
+        if config is None or config.control != "shuffled_codes":
+            return own
+        return codes_of_others(
+            self.pipeline,
+            batch,
+            len(self.data),
+            seed=self.config.seed,
+            epoch=epoch,
+            device=self.fabric.device,
+        )
 
     def _set_learning_rate(self) -> float:
         training = self.config.training
