@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -18,7 +18,7 @@ from equimod.heads import mlp
 from equimod.losses import Negatives
 from equimod.predictors import PREDICTORS, PredictorName
 from equimod.scaling import CodeScaling
-from equimod.schedule import WeightSchedule
+from equimod.schedule import WeightSchedule, loss_weight
 
 if TYPE_CHECKING:
     from augspec import SlotMap
@@ -213,13 +213,33 @@ NOT_OF_THE_MODULE = {
     "codes",
     "reference",
     "control",
+    "preset",
 }
 """Fields of a config that say how the module is used, not how it is built."""
+
+
+OFFICIAL: dict[str, Any] = {
+    "hidden": 2048,
+    "dim": 128,
+    "loss": "contrastive",
+    "temperature": 0.2,
+    "predictor": "affine",
+    "negatives": "all",
+    "stop_gradient": False,
+    "reference": "original",
+    "codes": {"encoding": "equimod", "standardise": "spec"},
+}
+"""The heads, the loss and the codes of the released code (ADevillers/EquiMod, src/main.py); codes
+by the moments that follow from the spec, of which its constants are estimates (for BYOL, wrong
+ones: see docs/formats.md)."""
 
 
 class EquiModConfig(DocumentModel):
     """The equivariance task, as EquiMod was published with it."""
 
+    preset: Literal["official"] | None = None
+    """`official`: whatever is not set here is as in the released code, its codes too, and not as by
+    the defaults below, which read canonical codes. `equimod: official` is short for it."""
     weight: float = Field(default=1.0, ge=0)
     """Lambda, the weight of the equivariance loss beside the invariance loss; 0 is the control."""
     weight_schedule: WeightSchedule = "constant"
@@ -261,6 +281,18 @@ class EquiModConfig(DocumentModel):
     """What the predictor is refused, as a control: with `shuffled_codes` it is told, in training,
     what another image's augmentation was; with `zero_codes` it is never told anything."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, data: Any) -> Any:
+        if data == "official":
+            data = {"preset": "official"}
+        if not isinstance(data, dict) or data.get("preset") != "official":
+            return data
+        codes = data.get("codes", {})
+        if isinstance(codes, dict):
+            codes = {**OFFICIAL["codes"], **codes}
+        return {**OFFICIAL, **data, "codes": codes}
+
     @model_validator(mode="after")
     def _encoding_has_what_it_is_about(self) -> EquiModConfig:
         encoding = self.codes.encoding
@@ -282,6 +314,23 @@ class EquiModConfig(DocumentModel):
         return self.codes.standardise == "spec" or (
             from_identity and self.codes.encoding != "canonical"
         )
+
+    @property
+    def weight_changes(self) -> bool:
+        """Whether lambda is not the same in all steps."""
+        return self.weight_schedule != "constant" or self.weight_warmup_epochs > 0
+
+    def weight_at(self, step: int, total_steps: int, epoch_steps: int) -> float:
+        """Lambda in a step.
+
+        Args:
+            step: counted from 0.
+            total_steps: the number of steps of the whole run.
+            epoch_steps: the number of steps of an epoch.
+        """
+        warmup = round(self.weight_warmup_epochs * epoch_steps)
+        ends = self.weight, self.weight_final
+        return loss_weight(step, total_steps, warmup, *ends, self.weight_schedule)
 
     def build(self, feature_dim: int, code_dim: int) -> EquiMod:
         """The module for features `(N, feature_dim)` and codes `(N, code_dim)`."""

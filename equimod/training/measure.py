@@ -25,12 +25,16 @@ from equimod.data import (
 from equimod.distributed import gather_rows
 from equimod.evaluation import (
     Embedder,
+    collapse_metrics,
     evaluate_head,
+    evaluating,
     extract,
     knn_accuracy,
     linear_accuracies,
     probe,
 )
+from equimod.evaluation.collapse import MONITOR_IMAGES
+from equimod.evaluation.features import first_images
 from equimod.evaluation.images import Images, rows_of
 from equimod.module import EquiMod
 from equimod.report import ArmResult, ViewSamples
@@ -130,6 +134,19 @@ class Bench:
     def knn(self, encoder: nn.Module) -> dict[str, float]:
         """k-NN accuracies, the quick measure during training."""
         return self._knn(self._features(encoder, self.train), self._features(encoder, self.test))
+
+    def collapse(self, encoder: nn.Module, head: EquiMod | None) -> dict[str, float]:
+        """Ranks and spreads of features, and of the head's embeddings, of a few test images.
+
+        The same images each time, in eval mode; every process computes the same.
+        """
+        first = next(first_images(self._batches(self.test), MONITOR_IMAGES))
+        images = first.images.to(self.device)
+        modules = [encoder] if head is None else [encoder, head]
+        with evaluating(*modules), torch.inference_mode():
+            features = encoder(self.pipeline.apply(images, {self.reference: {}})[self.reference])
+            embeddings = None if head is None else head.project(features)
+        return collapse_metrics(features, embeddings)
 
     def pixels(self) -> ArmResult:
         """k-NN on the raw pixels."""

@@ -216,6 +216,7 @@ class Execution:
                 stop,
                 progress=progress.update,
                 validate=lambda learner: bench.knn(learner.encoder),
+                monitor=lambda learner: bench.collapse(learner.encoder, learner.equimod),
             )
             learner = trainer.run()
         self.corrupt["train"].errors.update(trainer.corrupt.errors)

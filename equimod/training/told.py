@@ -1,4 +1,7 @@
-"""Whose augmentations a predictor is told: an image's own, or as a control another image's."""
+"""What a predictor is told in training: scaled how, and whose augmentations.
+
+As a control, another image's.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,62 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from augspec import Pipeline, sizes_of
-from equimod.data import Batch
+from augspec import Pipeline, Spec, sizes_of
+from equimod.codes import CodeReader
+from equimod.config import RunConfig
+from equimod.data import Batch, DataError, ImageData
 from equimod.data.draws import partners, permutation
+from equimod.module import EquiMod
+
+
+def scale_codes(
+    head: EquiMod | None, reader: CodeReader | None, spec: Spec, data: ImageData
+) -> None:
+    """Sets how the head scales what it reads, if it does: where a training begins.
+
+    Raises:
+        CodesError: no scale follows from the spec.
+    """
+    if head is None or head.scaling is None or reader is None:
+        return
+    from_identity = head.predictor.from_identity
+    head.scaling.set(*reader.scaling(spec, data.image_size, from_identity=from_identity))
+
+
+def require_sizes(config: RunConfig, data: ImageData) -> None:
+    """Checks that relative codes can be had of the data.
+
+    Raises:
+        DataError: views are to be predicted from each other, and images differ in size.
+    """
+    equimod = config.equimod
+    if equimod is not None and equimod.reference == "pair" and data.image_size is None:
+        message = "equimod.reference=pair needs images of one size, and the data have several"
+        raise DataError(f"{message}: {data.describe()}")
+
+
+def codes_told(
+    config: RunConfig,
+    pipeline: Pipeline,
+    batch: Batch,
+    own: dict[str, Tensor],
+    count: int,
+    epoch: int,
+) -> dict[str, Tensor]:
+    """The canonical codes that the predictor is told: those of the views, but for a control.
+
+    Args:
+        config: of the arm.
+        pipeline: what draws.
+        batch: the samples.
+        own: the codes of their views, `(B, C)` by view.
+        count: how many samples the data set has.
+        epoch: of the training.
+    """
+    if config.equimod is None or config.equimod.control != "shuffled_codes":
+        return own
+    device = next(iter(own.values())).device
+    return codes_of_others(pipeline, batch, count, seed=config.seed, epoch=epoch, device=device)
 
 
 def codes_of_others(

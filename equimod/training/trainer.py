@@ -19,13 +19,12 @@ from equimod.config import RunConfig
 from equimod.data import (
     Batch,
     CorruptReport,
-    DataError,
     ImageData,
     batches,
     number_of_batches,
     require_one_size,
 )
-from equimod.schedule import learning_rate, loss_weight
+from equimod.schedule import learning_rate
 from equimod.sync_batch_norm import synchronised
 from equimod.training.checkpoint import (
     CHECKPOINT,
@@ -49,7 +48,7 @@ from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
 from equimod.training.origin import code_layout, code_reader, origin, require_same_origin
 from equimod.training.sharding import is_sharded, own, share_statistics, whole
-from equimod.training.told import codes_of_others
+from equimod.training.told import codes_told, require_sizes, scale_codes
 
 LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
 
@@ -62,7 +61,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """Told after each step: steps done, steps in all, the values shown beside the bar."""
 
 Validate = Callable[[Learner], dict[str, float]]
-"""Measures the encoder during training."""
+"""Measures the modules during training."""
 
 
 class Trainer:
@@ -81,6 +80,7 @@ class Trainer:
         stop: asks for a stop after the current step.
         progress: told after each step.
         validate: measures the encoder every `evaluate_every` epochs.
+        monitor: looks at the modules after every epoch.
 
     Raises:
         CheckpointError: the checkpoint in `folder` is damaged, or of another config or layout.
@@ -98,9 +98,11 @@ class Trainer:
         *,
         progress: Progress | None = None,
         validate: Validate | None = None,
+        monitor: Validate | None = None,
     ) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.stop, self.progress, self.validate = stop, progress, validate
+        self.monitor = monitor
         self.corrupt = CorruptReport()
         training = config.training
         self.epoch_steps = number_of_batches(data, training.batch_size)
@@ -128,7 +130,7 @@ class Trainer:
         if found is not None:
             self._restore(*found)
         else:
-            self._scale_codes(spec)
+            scale_codes(self.learner.equimod, self.reader, spec, data)
 
     @staticmethod
     def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path | None) -> None:
@@ -149,10 +151,7 @@ class Trainer:
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
         require_one_size(data, plan, (views.reference, *views.augmented))
-        equimod = config.equimod
-        if equimod is not None and equimod.reference == "pair" and data.image_size is None:
-            message = "equimod.reference=pair needs images of one size, and the data have several"
-            raise DataError(f"{message}: {data.describe()}")
+        require_sizes(config, data)
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found
@@ -191,15 +190,6 @@ class Trainer:
 
     def _new_learner(self) -> Learner:
         return Learner.from_config(self.config, code_layout(self.pipeline.plan, self.config).width)
-
-    def _scale_codes(self, spec: Spec) -> None:
-        """Scales what the predictor reads, if it is to be; a checkpoint has the scales."""
-        head = self.learner.equimod
-        if head is None or head.scaling is None or self.reader is None:
-            return
-        from_identity = head.predictor.from_identity
-        scales = self.reader.scaling(spec, self.data.image_size, from_identity=from_identity)
-        head.scaling.set(*scales)
 
     def _whole(self) -> Learner:
         """The modules, to be measured: no process needs another to compute with them.
@@ -298,26 +288,12 @@ class Trainer:
         rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
         read = [codes[name] for name in views.augmented]
         if self.reader is not None:
-            told = self._told(batch, epoch, codes)
+            told = codes_told(self.config, self.pipeline, batch, codes, len(self.data), epoch)
             read = self.reader.batch(told, sizes_of(batch.images), images)
         losses: dict[str, Tensor] = self.model(
             rendered.get(views.reference), [rendered[name] for name in views.augmented], read
         )
         return losses
-
-    def _told(self, batch: Batch, epoch: int, own: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The codes that the predictor is told: those of the views, but for a control."""
-        config = self.config.equimod
-        if config is None or config.control != "shuffled_codes":
-            return own
-        return codes_of_others(
-            self.pipeline,
-            batch,
-            len(self.data),
-            seed=self.config.seed,
-            epoch=epoch,
-            device=self.fabric.device,
-        )
 
     def _set_learning_rate(self) -> float:
         training = self.config.training
@@ -330,19 +306,10 @@ class Trainer:
 
     def _set_weight(self) -> dict[str, float]:
         """Sets lambda; gives it as a value to record, if it changes."""
-        config = self.config.equimod
-        if config is None:
+        if (config := self.config.equimod) is None:
             return {}
-        self.learner.weight = loss_weight(
-            self.step,
-            self.total_steps,
-            round(config.weight_warmup_epochs * self.epoch_steps),
-            config.weight,
-            config.weight_final,
-            config.weight_schedule,
-        )
-        changes = config.weight_schedule != "constant" or config.weight_warmup_epochs > 0
-        return {"equimod_weight": self.learner.weight} if changes else {}
+        self.learner.weight = config.weight_at(self.step, self.total_steps, self.epoch_steps)
+        return {"equimod_weight": self.learner.weight} if config.weight_changes else {}
 
     def _end_epoch(self, epoch: int) -> None:
         """Records the epoch's means, and what the encoder is worth if that is due.
@@ -360,6 +327,8 @@ class Trainer:
             measured = self.validate(self._whole())
             values |= measured
             self._note_best(next(iter(measured.values()), None))
+        if self.monitor is not None:
+            values |= self.monitor(self._whole())
         if self.log is not None:
             self.log.write(self.step, epoch + 1, **values)
 
