@@ -120,10 +120,22 @@ class RunConfig(DocumentModel):
     """The invariance method."""
     equimod: EquiModConfig | None = None
     """The equivariance task beside it; null for the method alone."""
+    encoder_passes: Literal[2, 3] = 2
+    """Of the method alone: how many images of a sample go through the encoder in a step. As a
+    control, 3 are as many as EquiMod's: the reference too, and the method compares all three
+    pairs (a target network embeds each pair anew)."""
     training: TrainingConfig
     """How long, how fast and on what."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """What is measured at the end."""
+
+    @model_validator(mode="after")
+    def _passes_are_of_the_method_alone(self) -> RunConfig:
+        if self.equimod is not None and self.encoder_passes != 2:
+            passes = 3 if self.equimod.reference == "original" else 2
+            message = f"is for the method alone (equimod: null); this EquiMod takes {passes} anyway"
+            raise fault(message, "encoder_passes")
+        return self
 
     @model_validator(mode="after")
     def _weight_warmup_fits(self) -> RunConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ class Learner(nn.Module):
         equimod: the equivariance module; None for the method alone.
         weight: lambda, of the equivariance loss.
         pair: predict the views from each other, not from the reference.
+        three: without an equivariance module, let the method compare the reference, too.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Learner(nn.Module):
         weight: float = 1.0,
         *,
         pair: bool = False,
+        three: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -41,6 +44,7 @@ class Learner(nn.Module):
         self.equimod = equimod
         self.weight = weight
         self.pair = pair
+        self.three = three
 
     @classmethod
     def from_config(cls, config: RunConfig, code_dim: int) -> Learner:
@@ -57,7 +61,7 @@ class Learner(nn.Module):
             encoder = config.encoder.build()
             method = config.method.build(encoder)
             if config.equimod is None:
-                return cls(encoder, method, None)
+                return cls(encoder, method, None, three=config.encoder_passes == 3)
             equimod = config.equimod.build(encoder.feature_dim, code_dim)
             pair = config.equimod.reference == "pair"
             return cls(encoder, method, equimod, config.equimod.weight, pair=pair)
@@ -65,7 +69,7 @@ class Learner(nn.Module):
     @property
     def needs_reference(self) -> bool:
         """Whether the losses are about the reference, too."""
-        return self.equimod is not None and not self.pair
+        return self.three if self.equimod is None else not self.pair
 
     def forward(
         self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
@@ -82,7 +86,7 @@ class Learner(nn.Module):
             equivariance module, `equivariance`.
         """
         if self.equimod is None:
-            invariance = self.method(views, self.features(views))
+            invariance = self._alone(reference, views)
             return {"loss": invariance, "invariance": invariance.detach()}
         h0 = None
         if self.pair:
@@ -98,6 +102,17 @@ class Learner(nn.Module):
             "invariance": invariance.detach(),
             "equivariance": equivariance.detach(),
         }
+
+    def _alone(self, reference: Tensor | None, views: Sequence[Tensor]) -> Tensor:
+        """The method's loss; the mean over all pairs where the reference is compared, too."""
+        if not self.three:
+            return self.method(views, self.features(views))
+        if reference is None:
+            raise ValueError("a method with three encoder passes needs the reference view")
+        images = [reference, *views]
+        seen = zip(images, self.features(images), strict=True)
+        losses = [self.method(*zip(a, b, strict=True)) for a, b in combinations(seen, 2)]
+        return torch.stack(losses).mean()
 
     def features(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Features `(N, F)` of several views `(N, C, H, W)`.

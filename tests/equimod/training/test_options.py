@@ -190,6 +190,29 @@ def test_a_pair_takes_two_passes_through_the_encoder(
         assert seen[reference] == passes * 96
 
 
+@pytest.mark.parametrize("method", ["simclr", "byol"])
+def test_the_method_with_as_many_encoder_passes_as_equimod(
+    method: str, tiny: Path, tmp_path: Path, make_trainer
+) -> None:
+    sets = [*BASE, "encoder_passes=3", f"method={{name: {method}, hidden: 16, dim: 8}}"]
+    trainer = make_trainer(load_run(tiny, sets), tmp_path)
+    learner = trainer.learner
+    g = torch.Generator().manual_seed(0)
+    x = [*torch.randn(3, 8, 3, 16, 16, generator=g)]
+    h = learner.features(x)
+    pairs = [learner.method([x[i], x[j]], [h[i], h[j]]) for i, j in ((0, 1), (0, 2), (1, 2))]
+    loss = learner(x[0], x[1:], [])["loss"]
+    assert loss.item() == pytest.approx(sum(p.item() for p in pairs) / 3, rel=1e-6)
+    with pytest.raises(ValueError, match="three encoder passes needs the reference"):
+        learner(None, x[1:], [])
+    images = []
+    learner.encoder.register_forward_hook(lambda _, args, __: images.append(len(args[0])))
+    trainer.run()
+    assert sum(images) == 3 * 96
+    with pytest.raises(Exception, match=r"equimod: null\); this EquiMod takes 3 anyway"):
+        load_run(tiny, [*sets, "equimod={hidden: 16, dim: 8}"])
+
+
 def test_lambda_zero_is_the_method_with_three_views(tiny: Path) -> None:
     """The gradient is that of the invariance loss alone, of the very same pass."""
     learner = Learner.from_config(configured(tiny, "weight: 0.0").shared, 5).double()
