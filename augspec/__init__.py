@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from augspec.codes.paths import interpolate, jumps
     from augspec.codes.record import draw_batch
     from augspec.codes.relative import RelativeCode, compose, element, inverse, relative
-    from augspec.codes.relative_layout import RelativeLayout
+    from augspec.codes.relative_layout import RelativeLayout, relative_layout
     from augspec.codes.replay import Replayed, replay
     from augspec.codes.saved import ExchangeError, SavedBatch
     from augspec.codes.statistics import ColumnStatistics
@@ -61,7 +61,7 @@ _HOMES = {
     "augspec.codes.paths": ("interpolate", "jumps"),
     "augspec.codes.record": ("draw_batch",),
     "augspec.codes.relative": ("RelativeCode", "compose", "element", "inverse", "relative"),
-    "augspec.codes.relative_layout": ("RelativeLayout",),
+    "augspec.codes.relative_layout": ("RelativeLayout", "relative_layout"),
     "augspec.codes.replay": ("Replayed", "replay"),
     "augspec.codes.saved": ("ExchangeError", "SavedBatch"),
     "augspec.codes.statistics": ("ColumnStatistics",),

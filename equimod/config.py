@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 import augspec
 from augspec import Diagnostic, DocumentModel, Source, SpecError, fault
+from equimod.code_columns import CodesError, code_columns
 from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
@@ -119,10 +120,22 @@ class RunConfig(DocumentModel):
     """The invariance method."""
     equimod: EquiModConfig | None = None
     """The equivariance task beside it; null for the method alone."""
+    encoder_passes: Literal[2, 3] = 2
+    """Of the method alone: how many images of a sample go through the encoder in a step. As a
+    control, 3 are as many as EquiMod's: the reference too, and the method compares all three
+    pairs (a target network embeds each pair anew)."""
     training: TrainingConfig
     """How long, how fast and on what."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """What is measured at the end."""
+
+    @model_validator(mode="after")
+    def _passes_are_of_the_method_alone(self) -> RunConfig:
+        if self.equimod is not None and self.encoder_passes != 2:
+            passes = 3 if self.equimod.reference == "original" else 2
+            message = f"is for the method alone (equimod: null); this EquiMod takes {passes} anyway"
+            raise fault(message, "encoder_passes")
+        return self
 
     @model_validator(mode="after")
     def _weight_warmup_fits(self) -> RunConfig:
@@ -201,6 +214,7 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> Run:
         raise SpecError(source.diagnostic(("augmentations",), message))
     spec = augspec.load(base / config.augmentations, inside)
     _check_views(source, config.views, spec)
+    _check_codes(source, arms, spec)
     return Run(config.name, spec, arms, base)
 
 
@@ -274,3 +288,25 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
         message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
         message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"
         raise SpecError(source.diagnostic(("views", "augmented"), message))
+
+
+def _check_codes(source: Source, arms: dict[str, RunConfig], spec: augspec.Spec) -> None:
+    """That what the predictors of all arms are to read can be had of the views.
+
+    Raises:
+        SpecError: it cannot.
+    """
+    plan, wrong = augspec.make_plan(spec), []
+    for name, config in arms.items():
+        if config.equimod is None:
+            continue
+        codes, pair = config.equimod.codes, config.equimod.reference == "pair"
+        try:
+            code_columns(plan, codes, config.views.augmented, pair=pair)
+        except CodesError as error:
+            own: tuple[str, ...] = ("arms", name, "equimod")
+            start = own if own in source.marks else ("equimod",)
+            message = str(error) + (f" (arm {name})" if len(arms) > 1 else "")
+            wrong.append(source.diagnostic((*start, "codes", *error.path), message))
+    if wrong:
+        raise SpecError(*wrong)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 import augspec
-from augspec import DocumentModel
+from augspec import DocumentModel, fault
+from equimod.code_columns import OF_A_PAIR, CodesConfig
 from equimod.equivariance_losses import LossName, equivariance_loss
 from equimod.heads import mlp
 from equimod.losses import Negatives
 from equimod.predictors import PREDICTORS, PredictorName
-from equimod.schedule import WeightSchedule
+from equimod.scaling import CodeScaling
+from equimod.schedule import WeightSchedule, loss_weight
 
 if TYPE_CHECKING:
     from augspec import SlotMap
@@ -27,8 +29,8 @@ class EquiModOutput(NamedTuple):
 
     loss: Tensor
     """The equivariance loss, a scalar, not yet weighted by lambda."""
-    reference: Tensor
-    """y0 `(N, D)`, the embedding of the reference."""
+    reference: Tensor | None
+    """y0 `(N, D)`, the embedding of the reference; None where there is none."""
     targets: tuple[Tensor, ...]
     """y_v `(N, D)`, the embedding of each view; detached under `stop_gradient`."""
     predictions: tuple[Tensor, ...]
@@ -41,8 +43,8 @@ class EquiMod(nn.Module):
     Devillers & Lefort, ICLR 2023, arXiv 2211.01244. The equivariance projector g' maps features to
     embeddings y; the predictor u maps the reference's embedding and the projected code of the
     augmentation to yhat_v = u(y0, p(c_v)); a loss, NT-Xent as published, pulls yhat_v to y_v. To
-    predict one view from another instead of from the original, pass that view's features and the
-    relative codes.
+    predict two views from each other instead of from the original, leave out the reference and
+    pass relative codes.
 
     Args:
         feature_dim: F, the width of the encoder's features.
@@ -56,6 +58,7 @@ class EquiMod(nn.Module):
         negatives: what the contrastive loss contrasts with, see
             `equimod.losses.equivariance_nt_xent`.
         stop_gradient: keep the gradient of the loss from the targets y_v.
+        scaled: shift and scale codes by `scaling`, which is to be set, before they are read.
 
     Raises:
         ValueError: for a width below 1, or an unknown predictor or loss.
@@ -75,6 +78,7 @@ class EquiMod(nn.Module):
         rank: int = 8,
         negatives: Negatives = "all",
         stop_gradient: bool = False,
+        scaled: bool = False,
     ) -> None:
         super().__init__()
         widths = {"feature_dim": feature_dim, "code_dim": code_dim, "hidden": hidden, "dim": dim}
@@ -95,11 +99,12 @@ class EquiMod(nn.Module):
         self.temperature = temperature
         self.negatives = negatives
         self.stop_gradient = stop_gradient
+        self.scaling = CodeScaling(code_dim) if scaled else None
         self.projector = mlp((feature_dim, hidden, hidden, dim), last_norm="plain")
         self.predictor = PREDICTORS[predictor](dim, code_dim, hidden=predictor_hidden, rank=rank)
 
     def forward(
-        self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]
+        self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
     ) -> EquiModOutput:
         """The equivariance loss of V views.
 
@@ -107,9 +112,11 @@ class EquiMod(nn.Module):
         predictor as one, as in the released code: the batch norms see their joint statistics.
 
         Args:
-            reference: `(N, F)`, features of the images that the codes start from.
+            reference: `(N, F)`, features of the images that the codes start from. None where two
+                views are predicted from each other.
             views: V tensors `(N, F)`, features of the augmented images, row for row.
-            codes: V tensors `(N, E)`, the code of each view's augmentation.
+            codes: V tensors `(N, E)`, the code of each view's augmentation; without a reference, of
+                the way to it from the other view.
 
         Returns:
             The loss and the embeddings it compares.
@@ -119,8 +126,13 @@ class EquiMod(nn.Module):
         """
         self._check(reference, views, codes)
         count = len(views)
-        y0, *targets = self.project(torch.cat([reference, *views])).chunk(count + 1)
-        predicted = self.predict(y0.repeat(count, 1), torch.cat(tuple(codes)))
+        if reference is None:
+            y0, targets = None, [*self.project(torch.cat(tuple(views))).chunk(count)]
+            sources = torch.cat(targets[::-1])
+        else:
+            y0, *targets = self.project(torch.cat([reference, *views])).chunk(count + 1)
+            sources = y0.repeat(count, 1)
+        predicted = self.predict(sources, torch.cat(tuple(codes)))
         predictions = predicted.chunk(count)
         if self.stop_gradient:
             targets = [y.detach() for y in targets]
@@ -140,6 +152,8 @@ class EquiMod(nn.Module):
 
     def predict(self, reference: Tensor, code: Tensor) -> Tensor:
         """Predicted embeddings yhat = u(y0, p(c)): `(N, D)` and `(N, E)` to `(N, D)`."""
+        if self.scaling is not None:
+            code = self.scaling(code)
         predicted: Tensor = self.predictor(reference, code)
         return predicted
 
@@ -156,16 +170,25 @@ class EquiMod(nn.Module):
             LayoutMismatchError: it has no weights for such codes; the message lists what differs.
         """
         copied = copy.deepcopy(self)
-        copied.predictor.read(slots, what)
+        if copied.scaling is not None:
+            copied.scaling.read(slots, what)
+        else:
+            copied.predictor.read(slots, what)
         copied.code_dim = slots.target.width
         return copied
 
-    def _check(self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]) -> None:
+    def _check(
+        self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
+    ) -> None:
         if not views or len(views) != len(codes):
             raise ValueError(
                 f"EquiMod needs a code for each of at least one view, not {len(views)} views and "
                 f"{len(codes)} codes"
             )
+        if reference is None:
+            if len(views) != 2:
+                raise ValueError(f"EquiMod predicts 2 views from each other, not {len(views)}")
+            reference = views[0]
         features = {"reference": reference} | {f"views[{i}]": h for i, h in enumerate(views)}
         expected = dict.fromkeys(features, self.feature_dim)
         features |= {f"codes[{i}]": c for i, c in enumerate(codes)}
@@ -180,13 +203,43 @@ class EquiMod(nn.Module):
                 )
 
 
-NOT_OF_THE_MODULE = {"weight", "weight_schedule", "weight_final", "weight_warmup_epochs"}
+_ENCODING = ("codes", "encoding")
+
+NOT_OF_THE_MODULE = {
+    "weight",
+    "weight_schedule",
+    "weight_final",
+    "weight_warmup_epochs",
+    "codes",
+    "reference",
+    "control",
+    "preset",
+}
 """Fields of a config that say how the module is used, not how it is built."""
+
+
+OFFICIAL: dict[str, Any] = {
+    "hidden": 2048,
+    "dim": 128,
+    "loss": "contrastive",
+    "temperature": 0.2,
+    "predictor": "affine",
+    "negatives": "all",
+    "stop_gradient": False,
+    "reference": "original",
+    "codes": {"encoding": "equimod", "standardise": "spec"},
+}
+"""The heads, the loss and the codes of the released code (ADevillers/EquiMod, src/main.py); codes
+by the moments that follow from the spec, of which its constants are estimates (for BYOL, wrong
+ones: see docs/formats.md)."""
 
 
 class EquiModConfig(DocumentModel):
     """The equivariance task, as EquiMod was published with it."""
 
+    preset: Literal["official"] | None = None
+    """`official`: whatever is not set here is as in the released code, its codes too, and not as by
+    the defaults below, which read canonical codes. `equimod: official` is short for it."""
     weight: float = Field(default=1.0, ge=0)
     """Lambda, the weight of the equivariance loss beside the invariance loss; 0 is the control."""
     weight_schedule: WeightSchedule = "constant"
@@ -219,7 +272,68 @@ class EquiModConfig(DocumentModel):
     without the other view)."""
     stop_gradient: bool = False
     """Keep the gradient of the equivariance loss from the views' embeddings."""
+    codes: CodesConfig = CodesConfig()
+    """What the predictor is told of an augmentation."""
+    reference: Literal["original", "pair"] = "original"
+    """From what views are predicted: the `original`, as published, or, as a `pair`, from each other
+    by relative codes: two passes through the encoder instead of three."""
+    control: Literal["none", "shuffled_codes", "zero_codes"] = "none"
+    """What the predictor is refused, as a control: with `shuffled_codes` it is told, in training,
+    what another image's augmentation was; with `zero_codes` it is never told anything."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, data: Any) -> Any:
+        if data == "official":
+            data = {"preset": "official"}
+        if not isinstance(data, dict) or data.get("preset") != "official":
+            return data
+        codes = data.get("codes", {})
+        if isinstance(codes, dict):
+            codes = {**OFFICIAL["codes"], **codes}
+        return {**OFFICIAL, **data, "codes": codes}
+
+    @model_validator(mode="after")
+    def _encoding_has_what_it_is_about(self) -> EquiModConfig:
+        encoding = self.codes.encoding
+        if self.reference == "pair" and encoding in ("equimod", "cassle"):
+            message = f"{encoding!r} describes one view from the original, which `reference: pair` "
+            raise fault(f"{message}does without: choose 'canonical' or 'augself'", *_ENCODING)
+        if self.reference == "original" and encoding in OF_A_PAIR:
+            message = f"{encoding!r} describes two augmented views: set `reference: pair`"
+            raise fault(message, *_ENCODING)
+        return self
+
+    @property
+    def scaled(self) -> bool:
+        """Whether codes are scaled before they are read: by moments, or to begin at the identity.
+
+        Canonical and relative codes begin there by themselves.
+        """
+        from_identity = PREDICTORS[self.predictor].from_identity
+        return self.codes.standardise == "spec" or (
+            from_identity and self.codes.encoding != "canonical"
+        )
+
+    @property
+    def weight_changes(self) -> bool:
+        """Whether lambda is not the same in all steps."""
+        return self.weight_schedule != "constant" or self.weight_warmup_epochs > 0
+
+    def weight_at(self, step: int, total_steps: int, epoch_steps: int) -> float:
+        """Lambda in a step.
+
+        Args:
+            step: counted from 0.
+            total_steps: the number of steps of the whole run.
+            epoch_steps: the number of steps of an epoch.
+        """
+        warmup = round(self.weight_warmup_epochs * epoch_steps)
+        ends = self.weight, self.weight_final
+        return loss_weight(step, total_steps, warmup, *ends, self.weight_schedule)
 
     def build(self, feature_dim: int, code_dim: int) -> EquiMod:
         """The module for features `(N, feature_dim)` and codes `(N, code_dim)`."""
-        return EquiMod(feature_dim, code_dim, **self.model_dump(exclude=NOT_OF_THE_MODULE))
+        return EquiMod(
+            feature_dim, code_dim, scaled=self.scaled, **self.model_dump(exclude=NOT_OF_THE_MODULE)
+        )

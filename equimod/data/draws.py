@@ -16,7 +16,7 @@ U64 = npt.NDArray[np.uint64]
 F32 = npt.NDArray[np.float32]
 
 # Each use has a purpose of its own, so that no two uses ever share random words.
-ORDER, SHAPES_LABEL, SHAPES_IMAGE = range(3)
+ORDER, SHAPES_LABEL, SHAPES_IMAGE, PARTNERS = range(4)
 
 
 def words(count: int, *, seed: int, stream: int, purpose: int, index: int = 0) -> U64:
@@ -26,7 +26,7 @@ def words(count: int, *, seed: int, stream: int, purpose: int, index: int = 0) -
         count: how many words.
         seed: the user's seed, in [0, 2^32).
         stream: an epoch or a split, in [0, 2^32).
-        purpose: `ORDER`, `SHAPES_LABEL` or `SHAPES_IMAGE`.
+        purpose: `ORDER`, `SHAPES_LABEL`, `SHAPES_IMAGE` or `PARTNERS`.
         index: the sample or block that draws.
     """
     generator = np.random.Philox(key=[seed, stream], counter=[0, 0, purpose, index])
@@ -52,3 +52,26 @@ def permutation(count: int, *, seed: int, epoch: int) -> Tensor:
     """
     raw = words(count, seed=seed, stream=epoch, purpose=ORDER)
     return torch.from_numpy(np.argsort(raw, kind="stable"))
+
+
+def partners(count: int, *, seed: int, epoch: int) -> Tensor:
+    """Another sample for each sample, and each for one: `(count,)` int64 ids, by id.
+
+    All samples stand in a circle of random order, and each has the next for its partner: a pure
+    function of the arguments, as `permutation` is, and never the sample itself.
+
+    Args:
+        count: number of samples, at least 2.
+        seed: in [0, 2^32).
+        epoch: in [0, 2^32).
+
+    Raises:
+        ValueError: a single sample has no partner.
+    """
+    if count < 2:
+        raise ValueError(f"a sample's partner is another sample: there must be 2, not {count}")
+    raw = words(count, seed=seed, stream=epoch, purpose=PARTNERS)
+    circle = np.argsort(raw, kind="stable")
+    found = np.empty_like(circle)
+    found[circle] = np.roll(circle, -1)
+    return torch.from_numpy(found)

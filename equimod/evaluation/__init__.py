@@ -1,5 +1,6 @@
 """Evaluation of frozen encoders: k-NN, linear classifier, equivariance measures and probe."""
 
+from equimod.evaluation.collapse import collapse_metrics, mean_deviation, rankme
 from equimod.evaluation.embedder import Embedder
 from equimod.evaluation.equivariance import (
     EquivarianceMeasures,
@@ -40,6 +41,7 @@ __all__ = [
     "ProbeResult",
     "RetrievalConfig",
     "RetrievalMeasures",
+    "collapse_metrics",
     "equivariance_measures",
     "evaluate_head",
     "evaluating",
@@ -47,9 +49,11 @@ __all__ = [
     "knn_accuracy",
     "linear_accuracies",
     "linear_accuracy",
+    "mean_deviation",
     "measure",
     "measure_retrieval",
     "per_augmentation",
     "probe",
+    "rankme",
     "retrieval",
 ]

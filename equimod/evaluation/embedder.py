@@ -16,6 +16,7 @@ from equimod.evaluation.images import Images
 
 if TYPE_CHECKING:
     from augspec import Pipeline
+    from equimod.codes import CodeReader
 
 
 class Head(Protocol):
@@ -39,6 +40,7 @@ class Embedder:
         reference: the view that is the original.
         views: the augmented views; their codes have one layout.
         device: where encoder, head and pipeline are.
+        reader: what the head reads of a canonical code; the code itself if None.
     """
 
     encoder: nn.Module
@@ -47,6 +49,7 @@ class Embedder:
     reference: str
     views: tuple[str, ...]
     device: torch.device | str = "cpu"
+    reader: CodeReader | None = None
 
     def embed(self, images: Images, view: str, code: Tensor) -> Tensor:
         """Embeddings `(B, D)` float32 of the view with this code `(B, E)`, which is not checked."""
@@ -54,8 +57,17 @@ class Embedder:
         rendered = self.pipeline.apply(images, params)[view]
         return self.head.project(self.encoder(rendered)).float()
 
-    def predict(self, y0: Tensor, code: Tensor) -> Tensor:
-        """Predictions `(B, D)` float32 from embeddings of originals and codes `(B, E)`."""
+    def predict(self, y0: Tensor, images: Images, view: str, code: Tensor) -> Tensor:
+        """Predictions `(B, D)` float32 of a view from its original.
+
+        Args:
+            y0: embeddings of the originals `(B, D)`.
+            images: the originals.
+            view: the view's name.
+            code: its canonical code `(B, C)`.
+        """
+        if self.reader is not None:
+            code = self.reader.one(view, code, sizes_of(images), images)
         return self.head.predict(y0, code).float()
 
     @contextmanager

@@ -67,8 +67,9 @@ class _Collected:
     def add(self, embedder: Embedder, drawn: Drawn, view: str, code: Tensor, rows: Tensor) -> None:
         """Embeds and predicts the chosen rows `(B,)` bool of one view."""
         y0, code = drawn.y0[rows], code[rows]
-        y = embedder.embed(rows_of(drawn.images, rows), view, code)
-        yhat = embedder.predict(y0, code)
+        images = rows_of(drawn.images, rows)
+        y = embedder.embed(images, view, code)
+        yhat = embedder.predict(y0, images, view, code)
         parts = (y0, y, yhat, ~_acts(code), drawn.ids[rows])
         self._parts.append(tuple(part.cpu() for part in parts))
 
@@ -178,7 +179,7 @@ def measure_retrieval(
         for draw in range(config.candidates):
             for drawn in embedder.drawn(taken, RETRIEVAL_EPOCH - draw):
                 y.append(embedder.embed(drawn.images, view, drawn.codes[view]))
-                yhat.append(embedder.predict(drawn.y0, drawn.codes[view]))
+                yhat.append(embedder.predict(drawn.y0, drawn.images, view, drawn.codes[view]))
     y_kn, yhat_kn = (torch.cat(part).unflatten(0, (config.candidates, -1)) for part in (y, yhat))
     return retrieval(yhat_kn.transpose(0, 1), y_kn.transpose(0, 1))
 

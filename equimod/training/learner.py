@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
@@ -23,16 +24,27 @@ class Learner(nn.Module):
         method: the invariance method, built for `encoder`.
         equimod: the equivariance module; None for the method alone.
         weight: lambda, of the equivariance loss.
+        pair: predict the views from each other, not from the reference.
+        three: without an equivariance module, let the method compare the reference, too.
     """
 
     def __init__(
-        self, encoder: Encoder, method: Method, equimod: EquiMod | None, weight: float = 1.0
+        self,
+        encoder: Encoder,
+        method: Method,
+        equimod: EquiMod | None,
+        weight: float = 1.0,
+        *,
+        pair: bool = False,
+        three: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.method = method
         self.equimod = equimod
         self.weight = weight
+        self.pair = pair
+        self.three = three
 
     @classmethod
     def from_config(cls, config: RunConfig, code_dim: int) -> Learner:
@@ -49,9 +61,15 @@ class Learner(nn.Module):
             encoder = config.encoder.build()
             method = config.method.build(encoder)
             if config.equimod is None:
-                return cls(encoder, method, None)
+                return cls(encoder, method, None, three=config.encoder_passes == 3)
             equimod = config.equimod.build(encoder.feature_dim, code_dim)
-            return cls(encoder, method, equimod, config.equimod.weight)
+            pair = config.equimod.reference == "pair"
+            return cls(encoder, method, equimod, config.equimod.weight, pair=pair)
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the losses are about the reference, too."""
+        return self.three if self.equimod is None else not self.pair
 
     def forward(
         self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
@@ -59,20 +77,24 @@ class Learner(nn.Module):
         """The losses of one batch.
 
         Args:
-            reference: x0 `(N, C, H, W)`; unused, and best None, without an equivariance module.
+            reference: x0 `(N, C, H, W)`; unused, and best None, unless `needs_reference`.
             views: x1 and x2, `(N, C, H, W)` each.
-            codes: c1 and c2, `(N, E)` each.
+            codes: what the predictor reads to get to x1 and to x2, `(N, E)` each.
 
         Returns:
             Scalars: `loss` (their weighted sum, to be minimised), `invariance` and, with an
             equivariance module, `equivariance`.
         """
         if self.equimod is None:
-            invariance = self.method(views, self.features(views))
+            invariance = self._alone(reference, views)
             return {"loss": invariance, "invariance": invariance.detach()}
-        if reference is None:
+        h0 = None
+        if self.pair:
+            h = self.features(views)
+        elif reference is None:
             raise ValueError("an equivariance module needs the reference view")
-        h0, *h = self.features([reference, *views])
+        else:
+            h0, *h = self.features([reference, *views])
         invariance = self.method(views, h)
         equivariance = self.equimod(h0, h, codes).loss
         return {
@@ -80,6 +102,17 @@ class Learner(nn.Module):
             "invariance": invariance.detach(),
             "equivariance": equivariance.detach(),
         }
+
+    def _alone(self, reference: Tensor | None, views: Sequence[Tensor]) -> Tensor:
+        """The method's loss; the mean over all pairs where the reference is compared, too."""
+        if not self.three:
+            return self.method(views, self.features(views))
+        if reference is None:
+            raise ValueError("a method with three encoder passes needs the reference view")
+        images = [reference, *views]
+        seen = zip(images, self.features(images), strict=True)
+        losses = [self.method(*zip(a, b, strict=True)) for a, b in combinations(seen, 2)]
+        return torch.stack(losses).mean()
 
     def features(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Features `(N, F)` of several views `(N, C, H, W)`.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from augspec import Pipeline, sizes_of
+from equimod.codes import CodeReader
 from equimod.config import EvaluationConfig
 from equimod.data import (
     Batch,
@@ -24,12 +25,16 @@ from equimod.data import (
 from equimod.distributed import gather_rows
 from equimod.evaluation import (
     Embedder,
+    collapse_metrics,
     evaluate_head,
+    evaluating,
     extract,
     knn_accuracy,
     linear_accuracies,
     probe,
 )
+from equimod.evaluation.collapse import MONITOR_IMAGES
+from equimod.evaluation.features import first_images
 from equimod.evaluation.images import Images, rows_of
 from equimod.module import EquiMod
 from equimod.report import ArmResult, ViewSamples
@@ -53,6 +58,7 @@ class Bench:
         corrupt: collects the images of each split that could not be read.
         rank: of this process among those that share the work.
         world_size: how many these are.
+        reader: what the heads of these arms read of codes; the codes themselves if None.
     """
 
     train: ImageData
@@ -66,6 +72,7 @@ class Bench:
     corrupt: Mapping[str, CorruptReport]
     rank: int = 0
     world_size: int = 1
+    reader: CodeReader | None = None
 
     def check(self) -> None:
         """Checks, before anything is computed, that the data suffice for what is asked for.
@@ -128,6 +135,19 @@ class Bench:
         """k-NN accuracies, the quick measure during training."""
         return self._knn(self._features(encoder, self.train), self._features(encoder, self.test))
 
+    def collapse(self, encoder: nn.Module, head: EquiMod | None) -> dict[str, float]:
+        """Ranks and spreads of features, and of the head's embeddings, of a few test images.
+
+        The same images each time, in eval mode; every process computes the same.
+        """
+        first = next(first_images(self._batches(self.test), MONITOR_IMAGES))
+        images = first.images.to(self.device)
+        modules = [encoder] if head is None else [encoder, head]
+        with evaluating(*modules), torch.inference_mode():
+            features = encoder(self.pipeline.apply(images, {self.reference: {}})[self.reference])
+            embeddings = None if head is None else head.project(features)
+        return collapse_metrics(features, embeddings)
+
     def pixels(self) -> ArmResult:
         """k-NN on the raw pixels."""
         flat = nn.Flatten()
@@ -144,7 +164,9 @@ class Bench:
         """
         if self.config.equivariance is None:
             return {}, {}
-        embedder = Embedder(encoder, head, self.pipeline, self.reference, self.views, self.device)
+        embedder = Embedder(
+            encoder, head, self.pipeline, self.reference, self.views, self.device, self.reader
+        )
         found = evaluate_head(embedder, partial(self._batches, self.test), self.config.equivariance)
         single = {op: measures.metrics() for op, measures in found.per_augmentation.items()}
         return found.metrics(), single

@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from augspec import Layout, Plan
+from augspec import Layout, Pipeline, Plan
+from equimod.code_columns import code_columns
+from equimod.codes import CodeReader
 from equimod.config import RunConfig, TrainingConfig
 from equimod.data import ImageData
 from equimod.training.checkpoint import CheckpointError, differences
@@ -35,8 +37,26 @@ batch, its samples, views and codes are the same for any number of processes."""
 
 
 def code_layout(plan: Plan, config: RunConfig) -> Layout:
-    """The layout of the codes that the predictor reads."""
-    return next(v.layout for v in plan.views if v.name == config.views.augmented[0])
+    """The layout of the codes that the predictor reads; of canonical ones if there is none."""
+    views, equimod = config.views.augmented, config.equimod
+    if equimod is None:
+        return plan.view(views[0]).layout
+    return code_columns(plan, equimod.codes, views, pair=equimod.reference == "pair").layout
+
+
+def code_reader(pipeline: Pipeline, config: RunConfig) -> CodeReader | None:
+    """What the predictor reads of the pipeline's codes; None if there is no predictor."""
+    equimod = config.equimod
+    if equimod is None:
+        return None
+    return CodeReader.make(
+        equimod.codes,
+        pipeline,
+        reference=config.views.reference,
+        views=config.views.augmented,
+        pair=equimod.reference == "pair",
+        blind=equimod.control == "zero_codes",
+    )
 
 
 def origin(config: RunConfig, plan: Plan, data: ImageData) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from equimod.training.keep import LAST
 from equimod.training.learner import Learner
 from equimod.training.lock import locked
 from equimod.training.measure import Bench
-from equimod.training.origin import code_layout
+from equimod.training.origin import code_layout, code_reader
 from equimod.training.progress import ArmProgress
 from equimod.training.trained import trained_learner
 from equimod.training.trainer import Trainer
@@ -216,16 +216,18 @@ class Execution:
                 stop,
                 progress=progress.update,
                 validate=lambda learner: bench.knn(learner.encoder),
+                monitor=lambda learner: bench.collapse(learner.encoder, learner.equimod),
             )
             learner = trainer.run()
         self.corrupt["train"].errors.update(trainer.corrupt.errors)
         return learner, trainer.images_per_second
 
     def _bench(self, config: RunConfig) -> Bench:
+        pipeline = augspec.compile(self.run.spec, seed=config.seed).to(self.fabric.device)
         return Bench(
             train=self.train,
             test=self.test,
-            pipeline=augspec.compile(self.run.spec, seed=config.seed).to(self.fabric.device),
+            pipeline=pipeline,
             reference=config.views.reference,
             views=config.views.augmented,
             config=config.evaluation,
@@ -234,6 +236,7 @@ class Execution:
             corrupt=self.corrupt,
             rank=self.fabric.global_rank,
             world_size=self.fabric.world_size,
+            reader=code_reader(pipeline, config),
         )
 
     def _report(self, arms: dict[str, tuple[Learner, float]]) -> RunSummary:

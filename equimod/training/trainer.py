@@ -24,7 +24,7 @@ from equimod.data import (
     number_of_batches,
     require_one_size,
 )
-from equimod.schedule import learning_rate, loss_weight
+from equimod.schedule import learning_rate
 from equimod.sync_batch_norm import synchronised
 from equimod.training.checkpoint import (
     CHECKPOINT,
@@ -46,8 +46,9 @@ from equimod.training.keep import (
 )
 from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
-from equimod.training.origin import code_layout, origin, require_same_origin
+from equimod.training.origin import code_layout, code_reader, origin, require_same_origin
 from equimod.training.sharding import is_sharded, own, share_statistics, whole
+from equimod.training.told import codes_told, require_sizes, scale_codes
 
 LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
 
@@ -60,7 +61,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 """Told after each step: steps done, steps in all, the values shown beside the bar."""
 
 Validate = Callable[[Learner], dict[str, float]]
-"""Measures the encoder during training."""
+"""Measures the modules during training."""
 
 
 class Trainer:
@@ -79,6 +80,7 @@ class Trainer:
         stop: asks for a stop after the current step.
         progress: told after each step.
         validate: measures the encoder every `evaluate_every` epochs.
+        monitor: looks at the modules after every epoch.
 
     Raises:
         CheckpointError: the checkpoint in `folder` is damaged, or of another config or layout.
@@ -96,9 +98,11 @@ class Trainer:
         *,
         progress: Progress | None = None,
         validate: Validate | None = None,
+        monitor: Validate | None = None,
     ) -> None:
         self.config, self.data, self.folder, self.fabric = config, data, folder, fabric
         self.stop, self.progress, self.validate = stop, progress, validate
+        self.monitor = monitor
         self.corrupt = CorruptReport()
         training = config.training
         self.epoch_steps = number_of_batches(data, training.batch_size)
@@ -106,6 +110,7 @@ class Trainer:
         self.warmup_steps = round(training.warmup_epochs * self.epoch_steps)
 
         self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
+        self.reader = code_reader(self.pipeline, config)
         self.learner = self._new_learner()
         if fabric.world_size > 1 and training.sync_batch_norm:
             synchronised(self.learner, fabric.device)
@@ -124,6 +129,8 @@ class Trainer:
         found = newest_whole(folder)
         if found is not None:
             self._restore(*found)
+        else:
+            scale_codes(self.learner.equimod, self.reader, spec, data)
 
     @staticmethod
     def check(config: RunConfig, spec: Spec, data: ImageData, folder: Path | None) -> None:
@@ -144,6 +151,7 @@ class Trainer:
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
         require_one_size(data, plan, (views.reference, *views.augmented))
+        require_sizes(config, data)
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found
@@ -275,13 +283,15 @@ class Trainer:
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
-        wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
+        wanted = [*views.augmented] + ([views.reference] if self.learner.needs_reference else [])
         codes = {name: codes[name] for name in wanted}
         rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
+        read = [codes[name] for name in views.augmented]
+        if self.reader is not None:
+            told = codes_told(self.config, self.pipeline, batch, codes, len(self.data), epoch)
+            read = self.reader.batch(told, sizes_of(batch.images), images)
         losses: dict[str, Tensor] = self.model(
-            rendered.get(views.reference),
-            [rendered[name] for name in views.augmented],
-            [codes[name] for name in views.augmented],
+            rendered.get(views.reference), [rendered[name] for name in views.augmented], read
         )
         return losses
 
@@ -296,19 +306,10 @@ class Trainer:
 
     def _set_weight(self) -> dict[str, float]:
         """Sets lambda; gives it as a value to record, if it changes."""
-        config = self.config.equimod
-        if config is None:
+        if (config := self.config.equimod) is None:
             return {}
-        self.learner.weight = loss_weight(
-            self.step,
-            self.total_steps,
-            round(config.weight_warmup_epochs * self.epoch_steps),
-            config.weight,
-            config.weight_final,
-            config.weight_schedule,
-        )
-        changes = config.weight_schedule != "constant" or config.weight_warmup_epochs > 0
-        return {"equimod_weight": self.learner.weight} if changes else {}
+        self.learner.weight = config.weight_at(self.step, self.total_steps, self.epoch_steps)
+        return {"equimod_weight": self.learner.weight} if config.weight_changes else {}
 
     def _end_epoch(self, epoch: int) -> None:
         """Records the epoch's means, and what the encoder is worth if that is due.
@@ -326,6 +327,8 @@ class Trainer:
             measured = self.validate(self._whole())
             values |= measured
             self._note_best(next(iter(measured.values()), None))
+        if self.monitor is not None:
+            values |= self.monitor(self._whole())
         if self.log is not None:
             self.log.write(self.step, epoch + 1, **values)
 
