@@ -6,10 +6,29 @@ from typing import Annotated
 
 from pydantic import Field
 
+from equimod.ssl.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from equimod.ssl.base import Method
 from equimod.ssl.byol import BYOL, BYOLConfig
 from equimod.ssl.simclr import SimCLR, SimCLRConfig
+from equimod.ssl.simsiam import SimSiam, SimSiamConfig
+from equimod.ssl.vicreg import VICReg, VICRegConfig
 
-MethodConfig = Annotated[SimCLRConfig | BYOLConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    SimCLRConfig | BYOLConfig | BarlowTwinsConfig | VICRegConfig | SimSiamConfig,
+    Field(discriminator="name"),
+]
 
-__all__ = ["BYOL", "BYOLConfig", "Method", "MethodConfig", "SimCLR", "SimCLRConfig"]
+__all__ = [
+    "BYOL",
+    "BYOLConfig",
+    "BarlowTwins",
+    "BarlowTwinsConfig",
+    "Method",
+    "MethodConfig",
+    "SimCLR",
+    "SimCLRConfig",
+    "SimSiam",
+    "SimSiamConfig",
+    "VICReg",
+    "VICRegConfig",
+]

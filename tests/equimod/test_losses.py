@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from equimod import contrast, distributed
 from equimod.losses import byol_loss, equivariance_nt_xent, nt_xent
+from equimod.redundancy import barlow_twins_loss, vicreg_loss
 from equimod.ssl import BYOL
 
 
@@ -182,6 +183,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "no_sibling": lambda y: equivariance_nt_xent(y[:2], y[2:], 0.2, "no_sibling"),
     "stopped": lambda y: equivariance_nt_xent([x.detach() for x in y[:2]], y[2:]),
     "byol": lambda y: byol_loss(y[0], y[1]),
+    "barlow_twins": lambda y: barlow_twins_loss(y[0], y[1], 0.1),
+    "vicreg": lambda y: vicreg_loss(y[0], y[1]),
 }
 IMAGES = 12
 
