@@ -17,7 +17,7 @@ from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
 from equimod.module import EquiModConfig
 from equimod.optim import OptimizerConfig
-from equimod.ssl import MethodConfig
+from equimod.ssl import TAKES_CROPS, MethodConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=64)]
 
@@ -79,6 +79,9 @@ class ViewsConfig(DocumentModel):
     """x0: the view from whose embedding EquiMod predicts, and on which encoders are evaluated."""
     augmented: tuple[str, str] = ("first", "second")
     """x1 and x2: the views that the method makes alike, and that EquiMod predicts."""
+    local: tuple[str, ...] = ()
+    """Further views, such as small crops (`local_1`, `local_2`), for a method that takes them:
+    `dino`. EquiMod does not see them."""
 
 
 class EvaluationConfig(DocumentModel):
@@ -123,6 +126,13 @@ class RunConfig(DocumentModel):
     """How long, how fast and on what."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """What is measured at the end."""
+
+    @model_validator(mode="after")
+    def _method_takes_the_views(self) -> RunConfig:
+        if self.views.local and not self.method.takes_crops:
+            message = f"method {self.method.name!r} compares two views and takes no further ones"
+            raise fault(f"{message} (those that do: {', '.join(TAKES_CROPS)})", "views", "local")
+        return self
 
 
 class RunDocument(RunConfig):
@@ -245,6 +255,7 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
     plans = {view.name: view for view in augspec.make_plan(spec).views}
     asked = {("reference",): views.reference}
     asked |= {("augmented", k): name for k, name in enumerate(views.augmented)}  # type: ignore[misc]
+    asked |= {("local", k): name for k, name in enumerate(views.local)}  # type: ignore[misc]
     wrong = []
     for path, name in asked.items():
         if name not in plans:
@@ -253,7 +264,7 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
             wrong.append(source.diagnostic(("views", *path), message))
     if wrong:
         raise SpecError(*wrong)
-    reference, first, second = (plans[name] for name in asked.values())
+    reference, first, second, *local = (plans[name] for name in asked.values())
     if reference.layout.width:
         message = f"view {reference.name!r} draws {', '.join(reference.layout.ops)}, but the "
         message += "reference must be the same every time"
@@ -266,3 +277,8 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
         message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
         message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"
         raise SpecError(source.diagnostic(("views", "augmented"), message))
+    for k, view in enumerate(local):
+        if view in (first, second, *local[:k]) or not view.layout.width:
+            what = "draws nothing" if not view.layout.width else "is in use already"
+            message = f"{view.name!r} {what}: each local view must be another random one"
+            raise SpecError(source.diagnostic(("views", "local", k), message))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from equimod import distributed
+from equimod.losses import at_least_float32
 
 NORM_EPS = 1e-5
 """Added to variances by Barlow Twins: that of torch's batch norms, which the authors' code uses."""
@@ -74,7 +75,7 @@ def vicreg_loss(
         for view in rows:
             matrix = distributed.all_sum(view.T @ view) / (count - 1)
             shared = shared + _off_diagonal(matrix).square().sum() / len(matrix)
-        apart = (a.to(rows.dtype) - b.to(rows.dtype)).square().mean()
+        apart = (at_least_float32(a) - at_least_float32(b)).square().mean()
         return invariance * apart + variance * lacking + covariance * shared
 
 
@@ -87,8 +88,7 @@ def _centred(a: Tensor, b: Tensor) -> tuple[Tensor, int]:
     if a.shape != b.shape or a.ndim != 2:
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
         raise ValueError(f"two views' embeddings must share one shape (N, D), not {shapes}")
-    rows = torch.stack([a, b])
-    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    rows = at_least_float32(torch.stack([a, b]))
     count = rows.shape[1] * distributed.world_size()
     return rows - distributed.all_sum(rows.sum(1, keepdim=True)) / count, count
 

@@ -8,11 +8,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from augspec import DocumentModel
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.redundancy import barlow_twins_loss
-from equimod.ssl.base import Method, two
+from equimod.ssl.base import Method, MethodDocument, two
 
 
 class BarlowTwins(Method):
@@ -50,7 +49,7 @@ class BarlowTwins(Method):
         return self.scale * barlow_twins_loss(z1, z2, self.redundancy)
 
 
-class BarlowTwinsConfig(DocumentModel):
+class BarlowTwinsConfig(MethodDocument):
     """Barlow Twins (Zbontar et al., ICML 2021); the defaults are those of the best model's command.
 
     That is the one in the README of the authors' code, facebookresearch/barlowtwins.

@@ -9,11 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from augspec import DocumentModel
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.losses import byol_loss
-from equimod.ssl.base import two
+from equimod.ssl.base import MethodDocument, two
 from equimod.ssl.target import TargetMethod, momentum
 
 __all__ = ["BYOL", "BYOLConfig", "momentum"]
@@ -57,7 +56,7 @@ class BYOL(TargetMethod):
         return byol_loss(q1, z2) + byol_loss(q2, z1)
 
 
-class BYOLConfig(DocumentModel):
+class BYOLConfig(MethodDocument):
     """BYOL (Grill et al., NeurIPS 2020)."""
 
     name: Literal["byol"] = "byol"

@@ -8,11 +8,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from augspec import DocumentModel
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.losses import byol_loss
-from equimod.ssl.base import Method, two
+from equimod.ssl.base import Method, MethodDocument, two
 
 
 class SimSiam(Method):
@@ -42,7 +41,7 @@ class SimSiam(Method):
         return (byol_loss(p1, z2.detach()) + byol_loss(p2, z1.detach())) / 4 - 1
 
 
-class SimSiamConfig(DocumentModel):
+class SimSiamConfig(MethodDocument):
     """SimSiam (Chen and He, CVPR 2021); the defaults are those on ImageNet."""
 
     name: Literal["simsiam"] = "simsiam"

@@ -8,11 +8,10 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from augspec import DocumentModel
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.redundancy import vicreg_loss
-from equimod.ssl.base import Method, two
+from equimod.ssl.base import Method, MethodDocument, two
 
 
 class VICReg(Method):
@@ -50,7 +49,7 @@ class VICReg(Method):
         return vicreg_loss(z1, z2, *self.weights)
 
 
-class VICRegConfig(DocumentModel):
+class VICRegConfig(MethodDocument):
     """VICReg (Bardes et al., ICLR 2022)."""
 
     name: Literal["vicreg"] = "vicreg"

@@ -54,7 +54,11 @@ class Learner(nn.Module):
             return cls(encoder, method, equimod, config.equimod.weight)
 
     def forward(
-        self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
+        self,
+        reference: Tensor | None,
+        views: Sequence[Tensor],
+        codes: Sequence[Tensor],
+        crops: Sequence[Tensor] = (),
     ) -> dict[str, Tensor]:
         """The losses of one batch.
 
@@ -62,24 +66,34 @@ class Learner(nn.Module):
             reference: x0 `(N, C, H, W)`; unused, and best None, without an equivariance module.
             views: x1 and x2, `(N, C, H, W)` each.
             codes: c1 and c2, `(N, E)` each.
+            crops: local crops, `(N, C, h, w)` each, for a method that takes them.
 
         Returns:
             Scalars: `loss` (their weighted sum, to be minimised), `invariance` and, with an
             equivariance module, `equivariance`.
         """
         if self.equimod is None:
-            invariance = self.method(views, self.features(views))
+            invariance = self._invariance(views, self.features(views), crops)
             return {"loss": invariance, "invariance": invariance.detach()}
         if reference is None:
             raise ValueError("an equivariance module needs the reference view")
         h0, *h = self.features([reference, *views])
-        invariance = self.method(views, h)
+        invariance = self._invariance(views, h, crops)
         equivariance = self.equimod(h0, h, codes).loss
         return {
             "loss": invariance + self.weight * equivariance,
             "invariance": invariance.detach(),
             "equivariance": equivariance.detach(),
         }
+
+    def _invariance(
+        self, views: Sequence[Tensor], features: Sequence[Tensor], crops: Sequence[Tensor]
+    ) -> Tensor:
+        """The method's loss; crops go through the encoder as a batch of their own."""
+        if crops:
+            views, features = [*views, *crops], [*features, *self.features(crops)]
+        loss: Tensor = self.method(views, features)
+        return loss
 
     def features(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Features `(N, F)` of several views `(N, C, H, W)`.

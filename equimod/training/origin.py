@@ -85,4 +85,6 @@ def _decisive(config: RunConfig) -> dict[str, Any]:
         plain.pop(field)
     for field in INDIFFERENT_TRAINING + PROCESSES * config.training.sync_batch_norm:
         plain["training"].pop(field)
+    if not config.views.local:
+        plain["views"].pop("local")  # which is not known to checkpoints that were written before it
     return plain

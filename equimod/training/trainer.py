@@ -143,7 +143,7 @@ class Trainer:
         """
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
-        require_one_size(data, plan, (views.reference, *views.augmented))
+        require_one_size(data, plan, (views.reference, *views.augmented, *views.local))
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found
@@ -244,6 +244,7 @@ class Trainer:
         losses = self._losses(batch, epoch)
         self.stepper.zero_grad()
         self.fabric.backward(losses["loss"])
+        self.learner.method.before_step(self.step / self.total_steps)
         self.stepper.step()
         self.step += 1
         self.learner.method.after_step(self.step / self.total_steps)
@@ -275,13 +276,16 @@ class Trainer:
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
-        wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
+        wanted = [*views.augmented, *views.local] + (
+            [views.reference] if self.learner.equimod else []
+        )
         codes = {name: codes[name] for name in wanted}
         rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
         losses: dict[str, Tensor] = self.model(
             rendered.get(views.reference),
             [rendered[name] for name in views.augmented],
             [codes[name] for name in views.augmented],
+            [rendered[name] for name in views.local],
         )
         return losses
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from equimod import contrast, distributed
-from equimod.losses import byol_loss, equivariance_nt_xent, nt_xent
+from equimod.losses import byol_loss, equivariance_nt_xent, info_nce, nt_xent
 from equimod.redundancy import barlow_twins_loss, vicreg_loss
 from equimod.ssl import BYOL
 
@@ -185,6 +185,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "byol": lambda y: byol_loss(y[0], y[1]),
     "barlow_twins": lambda y: barlow_twins_loss(y[0], y[1], 0.1),
     "vicreg": lambda y: vicreg_loss(y[0], y[1]),
+    "info_nce": lambda y: info_nce(y[0], y[1], 0.5),
 }
 IMAGES = 12
 
