@@ -18,7 +18,7 @@ from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
 from equimod.module import EquiModConfig
 from equimod.optim import OptimizerConfig
-from equimod.ssl import MethodConfig
+from equimod.ssl import TAKES_CROPS, MethodConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=64)]
 
@@ -80,6 +80,9 @@ class ViewsConfig(DocumentModel):
     """x0: the view from whose embedding EquiMod predicts, and on which encoders are evaluated."""
     augmented: tuple[str, str] = ("first", "second")
     """x1 and x2: the views that the method makes alike, and that EquiMod predicts."""
+    local: tuple[str, ...] = ()
+    """Further views, such as small crops (`local_1`, `local_2`), for a method that takes them:
+    `dino`. EquiMod does not see them."""
 
 
 class EvaluationConfig(DocumentModel):
@@ -135,6 +138,8 @@ class RunConfig(DocumentModel):
             passes = 3 if self.equimod.reference == "original" else 2
             message = f"is for the method alone (equimod: null); this EquiMod takes {passes} anyway"
             raise fault(message, "encoder_passes")
+        if self.views.local and self.encoder_passes != 2:
+            raise fault("must be 2 beside views.local", "encoder_passes")
         return self
 
     @model_validator(mode="after")
@@ -143,6 +148,13 @@ class RunConfig(DocumentModel):
         if self.training.epochs and warmup > self.training.epochs:
             message = f"must be <= training.epochs ({self.training.epochs}), got {warmup:g}"
             raise fault(message, "equimod", "weight_warmup_epochs")
+        return self
+
+    @model_validator(mode="after")
+    def _method_takes_the_views(self) -> RunConfig:
+        if self.views.local and not self.method.takes_crops:
+            message = f"method {self.method.name!r} compares two views and takes no further ones"
+            raise fault(f"{message} (those that do: {', '.join(TAKES_CROPS)})", "views", "local")
         return self
 
 
@@ -267,6 +279,7 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
     plans = {view.name: view for view in augspec.make_plan(spec).views}
     asked = {("reference",): views.reference}
     asked |= {("augmented", k): name for k, name in enumerate(views.augmented)}  # type: ignore[misc]
+    asked |= {("local", k): name for k, name in enumerate(views.local)}  # type: ignore[misc]
     wrong = []
     for path, name in asked.items():
         if name not in plans:
@@ -275,7 +288,7 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
             wrong.append(source.diagnostic(("views", *path), message))
     if wrong:
         raise SpecError(*wrong)
-    reference, first, second = (plans[name] for name in asked.values())
+    reference, first, second, *local = (plans[name] for name in asked.values())
     if reference.layout.width:
         message = f"view {reference.name!r} draws {', '.join(reference.layout.ops)}, but the "
         message += "reference must be the same every time"
@@ -288,6 +301,11 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
         message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
         message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"
         raise SpecError(source.diagnostic(("views", "augmented"), message))
+    for k, view in enumerate(local):
+        if view in (first, second, *local[:k]) or not view.layout.width:
+            what = "draws nothing" if not view.layout.width else "is in use already"
+            message = f"{view.name!r} {what}: each local view must be another random one"
+            raise SpecError(source.diagnostic(("views", "local", k), message))
 
 
 def _check_codes(source: Source, arms: dict[str, RunConfig], spec: augspec.Spec) -> None:

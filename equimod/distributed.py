@@ -69,6 +69,25 @@ def gather(x: Tensor) -> Tensor:
     return gathered
 
 
+def all_sum(x: Tensor) -> Tensor:
+    """The sum of a tensor over all processes; differentiable.
+
+    The backward pass sums the gradients that all ranks have for it, as that of `gather` does: a
+    loss of sums that every rank computes in full has, after the averaging of
+    `DistributedDataParallel`, the gradient of one process. Every rank must call it, equally often.
+
+    Args:
+        x: of any shape, the same on every rank.
+
+    Returns:
+        The sum, of the same shape; `x` itself where there is one process.
+    """
+    if world_size() == 1:
+        return x
+    total: Tensor = _AllSum.apply(x)
+    return total
+
+
 def gather_rows(x: Tensor, device: torch.device) -> Tensor:
     """The rows of every process, in the order of the ranks, where each may have another number.
 
@@ -134,3 +153,19 @@ class _Gather(torch.autograd.Function):
         total = grads[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+class _AllSum(torch.autograd.Function):
+    """The sum over all processes, whose gradient is the sum of all processes' gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        total = grads[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total

@@ -11,7 +11,7 @@ from torch import nn
 LastNorm = Literal["none", "affine", "plain"]
 
 
-def mlp(widths: Sequence[int], *, last_norm: LastNorm) -> nn.Sequential:
+def mlp(widths: Sequence[int], *, last_norm: LastNorm, last_bias: bool = True) -> nn.Sequential:
     """Linear, batch norm, ReLU, ..., and a last linear layer.
 
     A linear layer that a batch norm follows has no bias, which the norm would remove. The layers
@@ -20,8 +20,9 @@ def mlp(widths: Sequence[int], *, last_norm: LastNorm) -> nn.Sequential:
 
     Args:
         widths: input, hidden and output widths; at least input and output.
-        last_norm: what follows the last linear layer: `none` (which then has a bias), `affine` (a
+        last_norm: what follows the last linear layer: `none`, `affine` (a
             batch norm with learned scale and shift) or `plain` (one without).
+        last_bias: whether the last linear layer has a bias where no norm follows it.
 
     Returns:
         A module mapping `(N, widths[0])` to `(N, widths[-1])`.
@@ -34,7 +35,7 @@ def mlp(widths: Sequence[int], *, last_norm: LastNorm) -> nn.Sequential:
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths[:-1]):
         layers += [nn.Linear(fan_in, fan_out, bias=False), nn.BatchNorm1d(fan_out), nn.ReLU()]
-    layers.append(nn.Linear(widths[-2], widths[-1], bias=last_norm == "none"))
+    layers.append(nn.Linear(widths[-2], widths[-1], bias=last_bias and last_norm == "none"))
     if last_norm != "none":
         layers.append(nn.BatchNorm1d(widths[-1], affine=last_norm == "affine"))
     return nn.Sequential(*layers)

@@ -1,4 +1,4 @@
-"""The losses: NT-Xent (SimCLR), its form over predicted embeddings (EquiMod) and BYOL's.
+"""The losses: NT-Xent (SimCLR), its form over predicted embeddings (EquiMod), MoCo v3's and BYOL's.
 
 The contrastive losses take embeddings of this process and contrast them with those of all
 processes. Each rank has the rows of its own images and the keys of every image, so that time is
@@ -72,11 +72,37 @@ def equivariance_nt_xent(
     check_same_shape(targets, predictions)
     _check_options(temperature, negatives)
     with torch.autocast(targets[0].device.type, enabled=False):
-        rows = torch.stack([_at_least_float32(x) for x in (*targets, *predictions)], dim=1)
+        rows = torch.stack([at_least_float32(x) for x in (*targets, *predictions)], dim=1)
         rows = F.normalize(rows, dim=-1)  # (N, 2V, D)
         keys = distributed.gather(rows)  # (W * N, 2V, D)
         first = distributed.rank() * len(rows)
         return contrast(rows / temperature, keys, first, siblings=negatives == "all")
+
+
+def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    """The cross entropy of each query's own key among those of all images (MoCo v3, Eq. 1).
+
+    Arxiv 2104.02057; without its factor of 2 tau. By cosine, as NT-Xent, but a query meets keys
+    only: no other query, and no key of its own view.
+
+    Args:
+        queries: `(N, D)` embeddings of one view; they need not be normalised.
+        keys: `(N, D)` embeddings of the other, row for row of the same images.
+        temperature: tau, the divisor of the cosines.
+
+    Returns:
+        The mean over N, a scalar; float32 at least, also under autocast.
+
+    Raises:
+        ValueError: if the shapes differ, or the temperature is not above 0.
+    """
+    check_same_shape([queries], [keys])
+    _check_options(temperature, "all")
+    with torch.autocast(queries.device.type, enabled=False):
+        q = F.normalize(at_least_float32(queries), dim=-1)
+        everyone = distributed.gather(F.normalize(at_least_float32(keys), dim=-1))
+        own = torch.arange(len(q), device=q.device) + distributed.rank() * len(q)
+        return F.cross_entropy(q @ everyone.T / temperature, own)
 
 
 def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
@@ -90,11 +116,12 @@ def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
         The mean over N, a scalar in [0, 4]; float32 at least, also under autocast.
     """
     with torch.autocast(prediction.device.type, enabled=False):
-        p, t = _at_least_float32(prediction), _at_least_float32(target)
+        p, t = at_least_float32(prediction), at_least_float32(target)
         return (2 - 2 * F.cosine_similarity(p, t, dim=-1)).mean()
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor, if need be in single precision: that of losses, whatever autocast says."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

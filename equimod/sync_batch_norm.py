@@ -6,14 +6,11 @@ batch, and a run would depend on how many processes share it.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from equimod.distributed import world_size
+from equimod.distributed import all_sum, world_size
 
 
 class SyncBatchNorm(_BatchNorm):
@@ -38,7 +35,7 @@ class SyncBatchNorm(_BatchNorm):
         x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
         over = [0, *range(2, x.ndim)]
         own = x.new_full((1,), x.numel() / x.shape[1])
-        total = _all_sum(torch.cat([x.sum(over), own]))
+        total = all_sum(torch.cat([x.sum(over), own]))
         count = total[-1].detach()
         if count < 2:  # as torch does; on a CPU, nothing waits
             raise ValueError("expected more than 1 value per channel when training, got 1")
@@ -46,7 +43,7 @@ class SyncBatchNorm(_BatchNorm):
         mean = total[:-1] / count
         centred = x - mean.view(shape)
         # of the deviations, not of the squares: these lose digits where the mean is large
-        variance = _all_sum(centred.square().sum(over)) / count
+        variance = all_sum(centred.square().sum(over)) / count
         self._track(mean.detach(), variance.detach() * (count / (count - 1)))
         normalised = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
@@ -87,24 +84,3 @@ def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
     for name, child in module.named_children():
         setattr(module, name, synchronised(child, device))
     return module
-
-
-class _AllSum(torch.autograd.Function):
-    """The sum over all processes, whose gradient is the sum of all processes' gradients."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
-        return total
-
-
-def _all_sum(x: Tensor) -> Tensor:
-    total: Tensor = _AllSum.apply(x)
-    return total

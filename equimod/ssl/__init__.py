@@ -2,14 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import Field
 
+from equimod.ssl.barlow_twins import BarlowTwins, BarlowTwinsConfig
 from equimod.ssl.base import Method
 from equimod.ssl.byol import BYOL, BYOLConfig
+from equimod.ssl.dino import DINO, DINOConfig
+from equimod.ssl.moco_v3 import MoCoV3, MoCoV3Config
 from equimod.ssl.simclr import SimCLR, SimCLRConfig
+from equimod.ssl.simsiam import SimSiam, SimSiamConfig
+from equimod.ssl.vicreg import VICReg, VICRegConfig
 
-MethodConfig = Annotated[SimCLRConfig | BYOLConfig, Field(discriminator="name")]
+MethodConfig = Annotated[
+    SimCLRConfig
+    | BYOLConfig
+    | BarlowTwinsConfig
+    | VICRegConfig
+    | SimSiamConfig
+    | MoCoV3Config
+    | DINOConfig,
+    Field(discriminator="name"),
+]
 
-__all__ = ["BYOL", "BYOLConfig", "Method", "MethodConfig", "SimCLR", "SimCLRConfig"]
+TAKES_CROPS = tuple(
+    config.model_fields["name"].default
+    for config in get_args(get_args(MethodConfig)[0])
+    if config.takes_crops
+)
+"""The names of the methods that take local crops beside their two views."""
+
+__all__ = [
+    "BYOL",
+    "DINO",
+    "TAKES_CROPS",
+    "BYOLConfig",
+    "BarlowTwins",
+    "BarlowTwinsConfig",
+    "DINOConfig",
+    "Method",
+    "MethodConfig",
+    "MoCoV3",
+    "MoCoV3Config",
+    "SimCLR",
+    "SimCLRConfig",
+    "SimSiam",
+    "SimSiamConfig",
+    "VICReg",
+    "VICRegConfig",
+]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
+from augspec import DocumentModel
+
 
 class Method(nn.Module, ABC):
-    """An invariance method: heads, a loss over two views and, where it has one, a target network.
+    """An invariance method: heads, a loss over views and, where it has one, a target network.
 
     The caller owns the online encoder, runs it on the views and passes images and features. Laws:
 
@@ -26,11 +29,19 @@ class Method(nn.Module, ABC):
         """The invariance loss.
 
         Args:
-            images: the two augmented views, each `(N, C, H, W)`; for a target network.
-            features: the online encoder's features of them, each `(N, F)`.
+            images: the two augmented views, each `(N, C, H, W)`, for a target network; then, for
+                a method that takes them, local crops of any size.
+            features: the online encoder's features of all of them, each `(N, F)`.
 
         Returns:
             The loss, a scalar.
+        """
+
+    def before_step(self, progress: float) -> None:
+        """Called between a backward pass and the optimiser's step; may take gradients away.
+
+        Args:
+            progress: the share of all steps that are done, in [0, 1).
         """
 
     def after_step(self, progress: float) -> None:
@@ -39,6 +50,13 @@ class Method(nn.Module, ABC):
         Args:
             progress: the share of all steps that are done, in [0, 1].
         """
+
+
+class MethodDocument(DocumentModel):
+    """The base of every method's configuration."""
+
+    takes_crops: ClassVar[bool] = False
+    """Whether the method takes local crops beside its two views."""
 
 
 def two(method: str, what: str, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

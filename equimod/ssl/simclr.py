@@ -9,11 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from augspec import DocumentModel
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.losses import nt_xent
-from equimod.ssl.base import Method, two
+from equimod.ssl.base import Method, MethodDocument, two
 
 
 class SimCLR(Method):
@@ -41,7 +40,7 @@ class SimCLR(Method):
         return nt_xent(z1, z2, self.temperature)
 
 
-class SimCLRConfig(DocumentModel):
+class SimCLRConfig(MethodDocument):
     """SimCLR (Chen et al., ICML 2020); the defaults are EquiMod's on CIFAR-10."""
 
     name: Literal["simclr"] = "simclr"

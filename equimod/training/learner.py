@@ -72,7 +72,11 @@ class Learner(nn.Module):
         return self.three if self.equimod is None else not self.pair
 
     def forward(
-        self, reference: Tensor | None, views: Sequence[Tensor], codes: Sequence[Tensor]
+        self,
+        reference: Tensor | None,
+        views: Sequence[Tensor],
+        codes: Sequence[Tensor],
+        crops: Sequence[Tensor] = (),
     ) -> dict[str, Tensor]:
         """The losses of one batch.
 
@@ -80,13 +84,14 @@ class Learner(nn.Module):
             reference: x0 `(N, C, H, W)`; unused, and best None, unless `needs_reference`.
             views: x1 and x2, `(N, C, H, W)` each.
             codes: what the predictor reads to get to x1 and to x2, `(N, E)` each.
+            crops: local crops, `(N, C, h, w)` each, for a method that takes them.
 
         Returns:
             Scalars: `loss` (their weighted sum, to be minimised), `invariance` and, with an
             equivariance module, `equivariance`.
         """
         if self.equimod is None:
-            invariance = self._alone(reference, views)
+            invariance = self._alone(reference, views, crops)
             return {"loss": invariance, "invariance": invariance.detach()}
         h0 = None
         if self.pair:
@@ -95,7 +100,7 @@ class Learner(nn.Module):
             raise ValueError("an equivariance module needs the reference view")
         else:
             h0, *h = self.features([reference, *views])
-        invariance = self.method(views, h)
+        invariance = self._invariance(views, h, crops)
         equivariance = self.equimod(h0, h, codes).loss
         return {
             "loss": invariance + self.weight * equivariance,
@@ -103,16 +108,27 @@ class Learner(nn.Module):
             "equivariance": equivariance.detach(),
         }
 
-    def _alone(self, reference: Tensor | None, views: Sequence[Tensor]) -> Tensor:
+    def _alone(
+        self, reference: Tensor | None, views: Sequence[Tensor], crops: Sequence[Tensor]
+    ) -> Tensor:
         """The method's loss; the mean over all pairs where the reference is compared, too."""
         if not self.three:
-            return self.method(views, self.features(views))
+            return self._invariance(views, self.features(views), crops)
         if reference is None:
             raise ValueError("a method with three encoder passes needs the reference view")
         images = [reference, *views]
         seen = zip(images, self.features(images), strict=True)
         losses = [self.method(*zip(a, b, strict=True)) for a, b in combinations(seen, 2)]
         return torch.stack(losses).mean()
+
+    def _invariance(
+        self, views: Sequence[Tensor], features: Sequence[Tensor], crops: Sequence[Tensor]
+    ) -> Tensor:
+        """The method's loss; crops go through the encoder as a batch of their own."""
+        if crops:
+            views, features = [*views, *crops], [*features, *self.features(crops)]
+        loss: Tensor = self.method(views, features)
+        return loss
 
     def features(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Features `(N, F)` of several views `(N, C, H, W)`.

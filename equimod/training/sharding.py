@@ -14,7 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from equimod.ssl.byol import BYOL
+from equimod.ssl.target import TargetMethod
 from equimod.training.learner import Learner
 
 BLOCK = 1_000_000
@@ -43,7 +43,7 @@ def _parts(learner: Learner) -> list[nn.Module]:
     named = [learner, learner.encoder, learner.method]
     named += [learner.equimod] if learner.equimod is not None else []
     # of its own, since frozen: nothing of it is gathered again for the backward pass
-    named += [learner.method.target] if isinstance(learner.method, BYOL) else []
+    named += [learner.method.target] if isinstance(learner.method, TargetMethod) else []
     rows = (module for module in learner.modules() if isinstance(module, nn.Sequential))
     blocks = {block for row in rows for block in row if _size(block) >= BLOCK}
     return [module for module in [*learner.modules()][::-1] if module in {*named, *blocks}]

@@ -150,7 +150,7 @@ class Trainer:
         """
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
-        require_one_size(data, plan, (views.reference, *views.augmented))
+        require_one_size(data, plan, (views.reference, *views.augmented, *views.local))
         require_sizes(config, data)
         found = newest_header(folder) if folder is not None else None
         if found is not None:
@@ -252,6 +252,7 @@ class Trainer:
         losses = self._losses(batch, epoch)
         self.stepper.zero_grad()
         self.fabric.backward(losses["loss"])
+        self.learner.method.before_step(self.step / self.total_steps)
         self.stepper.step()
         self.step += 1
         self.learner.method.after_step(self.step / self.total_steps)
@@ -283,7 +284,8 @@ class Trainer:
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
-        wanted = [*views.augmented] + ([views.reference] if self.learner.needs_reference else [])
+        wanted = [*views.augmented, *views.local]
+        wanted += [views.reference] if self.learner.needs_reference else []
         codes = {name: codes[name] for name in wanted}
         rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
         read = [codes[name] for name in views.augmented]
@@ -291,7 +293,10 @@ class Trainer:
             told = codes_told(self.config, self.pipeline, batch, codes, len(self.data), epoch)
             read = self.reader.batch(told, sizes_of(batch.images), images)
         losses: dict[str, Tensor] = self.model(
-            rendered.get(views.reference), [rendered[name] for name in views.augmented], read
+            rendered.get(views.reference),
+            [rendered[name] for name in views.augmented],
+            read,
+            [rendered[name] for name in views.local],
         )
         return losses
 

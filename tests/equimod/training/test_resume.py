@@ -32,6 +32,16 @@ CASES = {
 }
 
 
+METHODS = {
+    "barlow_twins": "hidden: 16, dim: 8",
+    "vicreg": "hidden: 16, dim: 8",
+    "simsiam": "dim: 16, hidden: 8",
+    "moco_v3": "hidden: 16, dim: 8, ema_start: 0.9",
+    "dino": "hidden: 16, bottleneck: 8, prototypes: 32, freeze: 0.5, warmup: 0.6",
+}
+"""Those that are no case above."""
+
+
 class Crash(Exception):
     """The process ends without a word."""
 
@@ -102,6 +112,24 @@ def test_interrupted_anywhere(undisturbed, make_trainer, tmp_path_factory, ends)
     folder = tmp_path_factory.mktemp("interrupted")
     finish(run, folder, make_trainer, ends)
     assert_same(outcome(folder), expected)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_goes_on_as_if_nothing_had_been(
+    tiny: Path, make_trainer, tmp_path: Path, name: str
+) -> None:
+    method = f"method={{name: {name}, {METHODS[name]}}}"
+    sets = ["arms={}", "equimod={hidden: 16, dim: 8}", "training.optimizer.lr=0.01", method]
+    if name == "dino":
+        sets += ["augmentations.views.small={size: 12, ops: [{op: resized_crop, size: 12}]}"]
+        sets += ["views.local=[small]"]
+    run = load_run(tiny, sets)
+    results = []
+    for ends in ({}, {5: "stop", 9: "crash"}):
+        folder = tmp_path / str(len(ends))
+        finish(run, folder, make_trainer, ends)
+        results.append(outcome(folder))
+    assert_same(*results)
 
 
 def test_a_target_network_and_the_optimiser_are_in_the_checkpoint(undisturbed) -> None:

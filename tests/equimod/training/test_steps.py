@@ -24,11 +24,27 @@ from equimod.training.learner import Learner
 STEPS = 4
 SIMCLR = "method={name: simclr, hidden: 16, dim: 8}"
 BYOL = "method={name: byol, hidden: 16, dim: 8, ema_start: 0.9}"
+MOCO = "method={name: moco_v3, hidden: 16, dim: 8, ema_start: 0.9}"
+DINO = "method={name: dino, hidden: 16, bottleneck: 8, prototypes: 32, freeze: 0.3, warmup: 0.6}"
+CROPS = [
+    "augmentations.views.small={size: 12, ops: [{op: resized_crop, size: 12, area: [0.1, 0.4]}]}",
+    "views.local=[small]",
+]
 CASES = {
     "simclr": (SIMCLR, "{name: sgd, lr: 0.01}", "ddp"),
     "byol": (BYOL, "{name: sgd, lr: 0.01}", "ddp"),
+    "barlow twins": (
+        "method={name: barlow_twins, hidden: 16, dim: 8, scale: 0.1}",
+        "{name: sgd, lr: 0.01}",
+        "ddp",
+    ),
+    "vicreg": ("method={name: vicreg, hidden: 16, dim: 8}", "{name: sgd, lr: 0.001}", "ddp"),
+    "simsiam": ("method={name: simsiam, dim: 16, hidden: 8}", "{name: sgd, lr: 0.01}", "ddp"),
+    "moco v3": (MOCO, "{name: sgd, lr: 0.01}", "ddp"),
+    "dino": (DINO, "{name: sgd, lr: 0.01}", "ddp"),
     "simclr, sharded": (SIMCLR, "{name: lars, lr: 0.1, weight_decay: 1.0e-3}", "fsdp"),
     "byol, sharded": (BYOL, "{name: sgd, lr: 0.01}", "fsdp"),
+    "dino, sharded": (DINO, "{name: sgd, lr: 0.01}", "fsdp"),
 }
 
 
@@ -42,6 +58,8 @@ def steps(
         meeting = f"file://{path.parent / f'meet-{world}'}"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     sets = ["arms={}", "equimod={hidden: 16, dim: 8}", method, f"training.optimizer={optimiser}"]
+    if "dino" in method:
+        sets += CROPS
     run = load_run(path, sets)
     config = run.shared
     data = config.data.build("train", run.base)
@@ -67,9 +85,11 @@ def steps(
         views = {name: view.double() for name, view in drawn.views.items()}
         augmented = [views[name] for name in config.views.augmented]
         codes = [drawn.codes[name].double() for name in config.views.augmented]
-        loss = model(views["original"], augmented, codes)["loss"]
+        crops = [views[name] for name in config.views.local]
+        loss = model(views["original"], augmented, codes, crops)["loss"]
         optimizer.zero_grad()
         loss.backward()
+        learner.method.before_step(step / STEPS)
         optimizer.step()
         learner.method.after_step((step + 1) / STEPS)
         total = loss.detach().clone()
