@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 import augspec
 from augspec import Diagnostic, DocumentModel, Source, SpecError, fault
+from equimod.baselines import NeighbourConfig, shares
 from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
@@ -119,10 +120,32 @@ class RunConfig(DocumentModel):
     """The invariance method."""
     equimod: EquiModConfig | None = None
     """The equivariance task beside it; null for the method alone."""
+    neighbour: NeighbourConfig | None = None
+    """A method that EquiMod is compared with, beside or around the invariance method; null for
+    none."""
     training: TrainingConfig
     """How long, how fast and on what."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """What is measured at the end."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RunConfig:
+        if self.equimod is not None and self.neighbour is not None:
+            message = f"{self.neighbour.name!r} stands beside the method instead of `equimod`: "
+            raise fault(message + "set one of them, and the other to null", "neighbour")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> RunConfig:
+        if self.neighbour is None:
+            return self
+        processes = self.training.devices * self.training.nodes
+        together = self.neighbour.shared[1]
+        if together > 1 and self.training.batch_size % (processes * together):
+            message = f"neighbour {self.neighbour.name!r} needs a multiple of {together} images "
+            message += f"in each of {processes} processes, got {self.training.batch_size}"
+            raise fault(message, "training", "batch_size")
+        return self
 
 
 class RunDocument(RunConfig):
@@ -167,7 +190,12 @@ SHARED = (
 )
 """What arms may not differ in: their numbers stand beside each other, from the same processes."""
 
-TAGGED = {("method",): "name", ("training", "optimizer"): "name", ("data",): "source"}
+TAGGED = {
+    ("method",): "name",
+    ("neighbour",): "name",
+    ("training", "optimizer"): "name",
+    ("data",): "source",
+}
 """Where a field decides which other fields there are: another choice replaces, not merges."""
 
 
@@ -193,6 +221,8 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> Run:
         raise SpecError(source.diagnostic(("augmentations",), message))
     spec = augspec.load(base / config.augmentations, inside)
     _check_views(source, config.views, spec)
+    for name, arm in arms.items():
+        _check_neighbour(source, ("arms", name) if len(arms) > 1 else (), arm, spec)
     return Run(config.name, spec, arms, base)
 
 
@@ -266,3 +296,30 @@ def _check_views(source: Source, views: ViewsConfig, spec: augspec.Spec) -> None
         message = f"codes of {first.name!r} and {second.name!r} have different layouts, which one "
         message += f"predictor cannot read (p: 0 keeps columns): {first.layout.diff(second.layout)}"
         raise SpecError(source.diagnostic(("views", "augmented"), message))
+
+
+def _check_neighbour(
+    source: Source, place: tuple[str, ...], config: RunConfig, spec: augspec.Spec
+) -> None:
+    """That the spec has the views that an arm's neighbour needs, with what they must share.
+
+    Raises:
+        SpecError: it has not.
+    """
+    if config.neighbour is None:
+        return
+    name, plan = config.neighbour.name, augspec.make_plan(spec)
+    known = [view.name for view in plan.views]
+    wrong = [view for view in config.neighbour.extra_views if view not in known]
+    if wrong:
+        message = f"neighbour {name!r} needs view {wrong[0]!r}, which spec {spec.name!r} has not"
+        message += f"{augspec.meant(wrong[0], known)} (views: {', '.join(known)})"
+        raise SpecError(source.diagnostic((*place, "neighbour"), message))
+    views, count = config.neighbour.shared
+    for view in views if views is not None else config.views.augmented:
+        if not shares(plan, view, count):
+            message = f"neighbour {name!r} needs {count} images in a row to share draws in view "
+            message += (
+                f"{view!r}, which shares none (`share: pairs`, `share: {{samples: {count}}}`)"
+            )
+            raise SpecError(source.diagnostic((*place, "neighbour"), message))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import augspec
 from augspec import Spec, sizes_of
+from equimod.baselines import vectors
 from equimod.config import RunConfig
 from equimod.data import (
     Batch,
@@ -49,7 +50,7 @@ from equimod.training.metrics import MetricsLog
 from equimod.training.origin import code_layout, origin, require_same_origin
 from equimod.training.sharding import is_sharded, own, share_statistics, whole
 
-LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
+LOSSES = {"loss": "total"} | {k: k for k in ("invariance", "equivariance", "neighbour")}
 
 REMEDY = "try a lower learning rate or a longer warm-up"
 
@@ -143,7 +144,8 @@ class Trainer:
         """
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
-        require_one_size(data, plan, (views.reference, *views.augmented))
+        extra = config.neighbour.extra_views if config.neighbour is not None else ()
+        require_one_size(data, plan, (views.reference, *views.augmented, *extra))
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found
@@ -181,7 +183,8 @@ class Trainer:
         return self._whole()
 
     def _new_learner(self) -> Learner:
-        return Learner.from_config(self.config, code_layout(self.pipeline.plan, self.config).width)
+        plan = self.pipeline.plan
+        return Learner.from_config(self.config, code_layout(plan, self.config).width, plan)
 
     def _whole(self) -> Learner:
         """The modules, to be measured: no process needs another to compute with them.
@@ -276,12 +279,21 @@ class Trainer:
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
         wanted = [*views.augmented] + ([views.reference] if self.learner.equimod else [])
+        neighbour = self.config.neighbour
+        wanted += [] if neighbour is None else neighbour.extra_views
         codes = {name: codes[name] for name in wanted}
-        rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
+        params = self.pipeline.decode(codes, seeds, strict=None)
+        rendered = self.pipeline.apply(images, params)
+        if neighbour is not None:
+            pair = vectors(
+                neighbour.reads, self.pipeline, params, which[2], views.augmented, images
+            )
+            codes |= zip(views.augmented, pair, strict=True)
         losses: dict[str, Tensor] = self.model(
             rendered.get(views.reference),
             [rendered[name] for name in views.augmented],
             [codes[name] for name in views.augmented],
+            *([[rendered[name] for name in neighbour.extra_views]] if neighbour else []),
         )
         return losses
 
