@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 import augspec
 from augspec import Diagnostic, DocumentModel, Source, SpecError, fault
+from equimod.baselines import NeighbourConfig, shares
 from equimod.code_columns import CodesError, code_columns
 from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
@@ -127,6 +128,9 @@ class RunConfig(DocumentModel):
     """Of the method alone: how many images of a sample go through the encoder in a step. As a
     control, 3 are as many as EquiMod's: the reference too, and the method compares all three
     pairs (a target network embeds each pair anew)."""
+    neighbour: NeighbourConfig | None = None
+    """A method that EquiMod is compared with, beside or around the invariance method; null for
+    none."""
     training: TrainingConfig
     """How long, how fast and on what."""
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -134,12 +138,14 @@ class RunConfig(DocumentModel):
 
     @model_validator(mode="after")
     def _passes_are_of_the_method_alone(self) -> RunConfig:
-        if self.equimod is not None and self.encoder_passes != 2:
+        if self.encoder_passes == 2:
+            return self
+        if self.equimod is not None:
             passes = 3 if self.equimod.reference == "original" else 2
             message = f"is for the method alone (equimod: null); this EquiMod takes {passes} anyway"
             raise fault(message, "encoder_passes")
-        if self.views.local and self.encoder_passes != 2:
-            raise fault("must be 2 beside views.local", "encoder_passes")
+        if self.views.local or self.neighbour is not None:
+            raise fault("must be 2 beside views.local or a neighbour", "encoder_passes")
         return self
 
     @model_validator(mode="after")
@@ -155,6 +161,29 @@ class RunConfig(DocumentModel):
         if self.views.local and not self.method.takes_crops:
             message = f"method {self.method.name!r} compares two views and takes no further ones"
             raise fault(f"{message} (those that do: {', '.join(TAKES_CROPS)})", "views", "local")
+        return self
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> RunConfig:
+        if self.neighbour is None:
+            return self
+        if self.equimod is not None:
+            message = f"{self.neighbour.name!r} stands beside the method instead of `equimod`: "
+            raise fault(message + "set one of them, and the other to null", "neighbour")
+        if self.views.local:
+            raise fault(f"must be empty beside neighbour {self.neighbour.name!r}", "views", "local")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> RunConfig:
+        if self.neighbour is None:
+            return self
+        processes = self.training.devices * self.training.nodes
+        together = self.neighbour.shared[1]
+        if together > 1 and self.training.batch_size % (processes * together):
+            message = f"neighbour {self.neighbour.name!r} needs a multiple of {together} images "
+            message += f"in each of {processes} processes, got {self.training.batch_size}"
+            raise fault(message, "training", "batch_size")
         return self
 
 
@@ -200,7 +229,12 @@ SHARED = (
 )
 """What arms may not differ in: their numbers stand beside each other, from the same processes."""
 
-TAGGED = {("method",): "name", ("training", "optimizer"): "name", ("data",): "source"}
+TAGGED = {
+    ("method",): "name",
+    ("neighbour",): "name",
+    ("training", "optimizer"): "name",
+    ("data",): "source",
+}
 """Where a field decides which other fields there are: another choice replaces, not merges."""
 
 
@@ -227,6 +261,8 @@ def load_run(path: str | Path, overrides: Sequence[str] = ()) -> Run:
     spec = augspec.load(base / config.augmentations, inside)
     _check_views(source, config.views, spec)
     _check_codes(source, arms, spec)
+    for name, arm in arms.items():
+        _check_neighbour(source, ("arms", name) if len(arms) > 1 else (), arm, spec)
     return Run(config.name, spec, arms, base)
 
 
@@ -328,3 +364,30 @@ def _check_codes(source: Source, arms: dict[str, RunConfig], spec: augspec.Spec)
             wrong.append(source.diagnostic((*start, "codes", *error.path), message))
     if wrong:
         raise SpecError(*wrong)
+
+
+def _check_neighbour(
+    source: Source, place: tuple[str, ...], config: RunConfig, spec: augspec.Spec
+) -> None:
+    """That the spec has the views that an arm's neighbour needs, with what they must share.
+
+    Raises:
+        SpecError: it has not.
+    """
+    if config.neighbour is None:
+        return
+    name, plan = config.neighbour.name, augspec.make_plan(spec)
+    known = [view.name for view in plan.views]
+    wrong = [view for view in config.neighbour.extra_views if view not in known]
+    if wrong:
+        message = f"neighbour {name!r} needs view {wrong[0]!r}, which spec {spec.name!r} has not"
+        message += f"{augspec.meant(wrong[0], known)} (views: {', '.join(known)})"
+        raise SpecError(source.diagnostic((*place, "neighbour"), message))
+    views, count = config.neighbour.shared
+    for view in views if views is not None else config.views.augmented:
+        if not shares(plan, view, count):
+            message = f"neighbour {name!r} needs {count} images in a row to share draws in view "
+            message += (
+                f"{view!r}, which shares none (`share: pairs`, `share: {{samples: {count}}}`)"
+            )
+            raise SpecError(source.diagnostic((*place, "neighbour"), message))

@@ -1,17 +1,22 @@
-"""What is optimised: an encoder, an invariance method and, beside it, EquiMod."""
+"""What is optimised: an encoder, an invariance method and, beside it, EquiMod or a neighbour."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from equimod.baselines import Neighbour, Pair, given
 from equimod.config import RunConfig
 from equimod.encoders import Encoder
 from equimod.module import EquiMod
 from equimod.ssl import Method
+
+if TYPE_CHECKING:
+    from augspec import Plan
 
 
 class Learner(nn.Module):
@@ -23,9 +28,11 @@ class Learner(nn.Module):
         encoder: f.
         method: the invariance method, built for `encoder`.
         equimod: the equivariance module; None for the method alone.
-        weight: lambda, of the equivariance loss.
+        weight: lambda, of the equivariance loss, or the weight of the neighbour's.
         pair: predict the views from each other, not from the reference.
         three: without an equivariance module, let the method compare the reference, too.
+        neighbour: what stands beside the method instead of `equimod`.
+        method_weight: the weight of the method's loss beside a neighbour's.
     """
 
     def __init__(
@@ -37,6 +44,8 @@ class Learner(nn.Module):
         *,
         pair: bool = False,
         three: bool = False,
+        neighbour: Neighbour | None = None,
+        method_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -45,9 +54,11 @@ class Learner(nn.Module):
         self.weight = weight
         self.pair = pair
         self.three = three
+        self.neighbour = neighbour
+        self.method_weight = method_weight
 
     @classmethod
-    def from_config(cls, config: RunConfig, code_dim: int) -> Learner:
+    def from_config(cls, config: RunConfig, code_dim: int, plan: Plan | None = None) -> Learner:
         """Builds and initialises all modules; a pure function of the config and its seed.
 
         The encoder is initialised first, so that arms of one seed start from one encoder.
@@ -55,7 +66,14 @@ class Learner(nn.Module):
         Args:
             config: of the arm.
             code_dim: E, the width of the augmented views' codes.
+            plan: of the augmentations; only a neighbour needs it.
+
+        Raises:
+            FormatError: the neighbour reads a format in which the views cannot be written.
+            ValueError: the neighbour and the views or the method do not fit.
         """
+        if config.neighbour is not None:
+            return cls._with_neighbour(config, plan)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             encoder = config.encoder.build()
@@ -71,25 +89,57 @@ class Learner(nn.Module):
         """Whether the losses are about the reference, too."""
         return self.three if self.equimod is None else not self.pair
 
+    @classmethod
+    def _with_neighbour(cls, config: RunConfig, plan: Plan | None) -> Learner:
+        options = config.neighbour
+        if options is None or plan is None:
+            raise ValueError("a neighbour needs its config and the plan of the augmentations")
+        known = given(options.reads, plan, config.views.augmented)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            encoder = config.encoder.build()
+            shown = options.shown_dim(encoder.feature_dim)
+            changed = shown != encoder.feature_dim
+            method = config.method.build(Encoder(encoder.network, shown) if changed else encoder)
+            if changed and any(not parameter.requires_grad for parameter in method.parameters()):
+                raise ValueError(
+                    f"neighbour {options.name!r} changes what the method's projector is shown, "
+                    f"which the target network of {config.method.name!r} would not see; choose a "
+                    "method without one"
+                )
+            neighbour = options.build(encoder.feature_dim, known)
+        return cls(
+            encoder,
+            method,
+            None,
+            options.weight,
+            neighbour=neighbour,
+            method_weight=options.method_weight,
+        )
+
     def forward(
         self,
         reference: Tensor | None,
         views: Sequence[Tensor],
         codes: Sequence[Tensor],
         crops: Sequence[Tensor] = (),
+        extra: Sequence[Tensor] = (),
     ) -> dict[str, Tensor]:
         """The losses of one batch.
 
         Args:
             reference: x0 `(N, C, H, W)`; unused, and best None, unless `needs_reference`.
             views: x1 and x2, `(N, C, H, W)` each.
-            codes: what the predictor reads to get to x1 and to x2, `(N, E)` each.
+            codes: what the predictor, or a neighbour, reads of x1 and of x2, `(N, E)` each.
             crops: local crops, `(N, C, h, w)` each, for a method that takes them.
+            extra: the views that a neighbour needs besides.
 
         Returns:
             Scalars: `loss` (their weighted sum, to be minimised), `invariance` and, with an
-            equivariance module, `equivariance`.
+            equivariance module, `equivariance`, or with a neighbour, `neighbour`.
         """
+        if self.neighbour is not None:
+            return self._beside(self.neighbour, views, codes, extra)
         if self.equimod is None:
             invariance = self._alone(reference, views, crops)
             return {"loss": invariance, "invariance": invariance.detach()}
@@ -129,6 +179,26 @@ class Learner(nn.Module):
             views, features = [*views, *crops], [*features, *self.features(crops)]
         loss: Tensor = self.method(views, features)
         return loss
+
+    def _beside(
+        self,
+        neighbour: Neighbour,
+        views: Sequence[Tensor],
+        codes: Sequence[Tensor],
+        extra: Sequence[Tensor],
+    ) -> dict[str, Tensor]:
+        (x1, x2), (c1, c2) = views, codes
+        h1, h2 = self.features([x1, x2])
+        besides = neighbour.encoded(extra)
+        invariance = self.method(views, neighbour.shown([h1, h2], codes))
+        # in a pass of their own: batch norms see the views as they do without a neighbour
+        more = tuple(self.features(besides)) if besides else ()
+        own = neighbour(Pair((x1, x2), (h1, h2), (c1, c2), more))
+        losses = {"loss": self.method_weight * invariance, "invariance": invariance.detach()}
+        if own is not None:
+            losses["loss"] = losses["loss"] + self.weight * own
+            losses["neighbour"] = own.detach()
+        return losses
 
     def features(self, images: Sequence[Tensor]) -> list[Tensor]:
         """Features `(N, F)` of several views `(N, C, H, W)`.

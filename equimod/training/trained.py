@@ -63,7 +63,7 @@ def trained_learner(
         message = f"{path} is of step {header['step']} of {total}: train to the end first"
         raise CheckpointError(message)
     layout = code_layout(plan, config)
-    learner = Learner.from_config(config, layout.width)
+    learner = Learner.from_config(config, layout.width, plan)
     restore_learner(learner, found, path)
     if reads is not None and learner.equimod is not None:
         slots = augspec.slot_map(layout, reads, renames)

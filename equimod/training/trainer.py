@@ -15,6 +15,7 @@ from torch import Tensor
 
 import augspec
 from augspec import Spec, sizes_of
+from equimod.baselines import vectors
 from equimod.config import RunConfig
 from equimod.data import (
     Batch,
@@ -50,7 +51,7 @@ from equimod.training.origin import code_layout, code_reader, origin, require_sa
 from equimod.training.sharding import is_sharded, own, share_statistics, whole
 from equimod.training.told import codes_told, require_sizes, scale_codes
 
-LOSSES = {"loss": "total", "invariance": "invariance", "equivariance": "equivariance"}
+LOSSES = {"loss": "total"} | {k: k for k in ("invariance", "equivariance", "neighbour")}
 
 REMEDY = "try a lower learning rate or a longer warm-up"
 
@@ -150,7 +151,9 @@ class Trainer:
         """
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
-        require_one_size(data, plan, (views.reference, *views.augmented, *views.local))
+        extra = config.neighbour.extra_views if config.neighbour is not None else ()
+        wanted = (views.reference, *views.augmented, *views.local, *extra)
+        require_one_size(data, plan, wanted)
         require_sizes(config, data)
         found = newest_header(folder) if folder is not None else None
         if found is not None:
@@ -189,7 +192,8 @@ class Trainer:
         return self._whole()
 
     def _new_learner(self) -> Learner:
-        return Learner.from_config(self.config, code_layout(self.pipeline.plan, self.config).width)
+        plan = self.pipeline.plan
+        return Learner.from_config(self.config, code_layout(plan, self.config).width, plan)
 
     def _whole(self) -> Learner:
         """The modules, to be measured: no process needs another to compute with them.
@@ -284,19 +288,27 @@ class Trainer:
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
-        wanted = [*views.augmented, *views.local]
+        neighbour = self.config.neighbour
+        extra = () if neighbour is None else neighbour.extra_views
+        wanted = [*views.augmented, *views.local, *extra]
         wanted += [views.reference] if self.learner.needs_reference else []
         codes = {name: codes[name] for name in wanted}
-        rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
+        params = self.pipeline.decode(codes, seeds, strict=None)
+        rendered = self.pipeline.apply(images, params)
         read = [codes[name] for name in views.augmented]
         if self.reader is not None:
             told = codes_told(self.config, self.pipeline, batch, codes, len(self.data), epoch)
             read = self.reader.batch(told, sizes_of(batch.images), images)
+        if neighbour is not None:
+            sizes = sizes_of(batch.images)
+            given = (self.pipeline, params, sizes, views.augmented, images)
+            read = [*vectors(neighbour.reads, *given)]
         losses: dict[str, Tensor] = self.model(
             rendered.get(views.reference),
             [rendered[name] for name in views.augmented],
             read,
             [rendered[name] for name in views.local],
+            [rendered[name] for name in extra],
         )
         return losses
 

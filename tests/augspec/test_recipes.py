@@ -25,7 +25,7 @@ from augspec.ops.sharing import Share
 
 FOLDER = Path(__file__).parents[2] / "specs" / "augmentations"
 RECIPES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-OWN = {"quickstart"}
+OWN = {"neighbours", "quickstart"}
 """Recipes of this project, which no paper describes."""
 
 ASPECT = {"log_uniform": [0.75, 1.3333333333333333]}
