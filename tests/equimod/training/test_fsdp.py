@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,21 +99,23 @@ def test_two_launchers_share_the_weights(tiny: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     command += ["--master-addr=127.0.0.1", f"--master-port={random.randrange(20_000, 60_000)}"]
     words = [str(SCRIPT), "train", str(tiny), "--out", str(tmp_path), *assigned(sets)]
-    nodes = [
-        subprocess.Popen(
-            [*command, f"--node-rank={rank}", *words],
-            env=os.environ | ENVIRONMENT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
+    logs = [tmp_path / f"node-{rank}.txt" for rank in range(2)]
+    nodes = []
+    for rank, log in enumerate(logs):
+        with log.open("wb") as file:
+            node = [*command, f"--node-rank={rank}", *words]
+            environment = os.environ | ENVIRONMENT
+            nodes.append(subprocess.Popen(node, env=environment, stdout=file, stderr=file))
+    end = time.monotonic() + 240
     try:
-        said = [node.communicate(timeout=240) for node in nodes]
+        while any(node.poll() is None for node in nodes):
+            failed = any(node.returncode for node in nodes) or time.monotonic() > end
+            assert not failed, "\n".join(log.read_text() for log in logs)
+            time.sleep(0.1)
     finally:
         for node in nodes:
             node.kill()
-    assert [node.returncode for node in nodes] == [0, 0], said
-    assert [out.count("results in ") for out, _ in said] == [1, 0]
+    said = [log.read_text() for log in logs]
+    assert [node.returncode for node in nodes] == [0, 0], "\n".join(said)
+    assert [text.count("results in ") for text in said] == [1, 0]
     assert load_header(tmp_path / ARM / CHECKPOINT)["step"] == 6
