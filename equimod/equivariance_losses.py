@@ -20,7 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from equimod import distributed
-from equimod.losses import Negatives, byol_loss, check_same_shape, equivariance_nt_xent
+from equimod.losses import (
+    Negatives,
+    at_least_float32,
+    byol_loss,
+    check_same_shape,
+    equivariance_nt_xent,
+)
 
 LossName = Literal["contrastive", "cosine", "vicreg"]
 
@@ -84,9 +90,8 @@ def vicreg_loss(a: Tensor, b: Tensor) -> Tensor:
     Raises:
         ValueError: there is one row in all, which has no variance.
     """
-    dtype = torch.promote_types(a.dtype, torch.float32)
     with torch.autocast(a.device.type, enabled=False):
-        a, b = a.to(dtype), b.to(dtype)
+        a, b = at_least_float32(a), at_least_float32(b)
         everyone = distributed.gather(torch.stack([a, b], dim=1))  # (W * N, 2, D)
         if len(everyone) < 2:
             raise ValueError("VICReg needs at least two rows, got one: it has no variance")

@@ -72,7 +72,7 @@ def equivariance_nt_xent(
     check_same_shape(targets, predictions)
     _check_options(temperature, negatives)
     with torch.autocast(targets[0].device.type, enabled=False):
-        rows = torch.stack([_at_least_float32(x) for x in (*targets, *predictions)], dim=1)
+        rows = torch.stack([at_least_float32(x) for x in (*targets, *predictions)], dim=1)
         rows = F.normalize(rows, dim=-1)  # (N, 2V, D)
         keys = distributed.gather(rows)  # (W * N, 2V, D)
         first = distributed.rank() * len(rows)
@@ -90,11 +90,12 @@ def byol_loss(prediction: Tensor, target: Tensor) -> Tensor:
         The mean over N, a scalar in [0, 4]; float32 at least, also under autocast.
     """
     with torch.autocast(prediction.device.type, enabled=False):
-        p, t = _at_least_float32(prediction), _at_least_float32(target)
+        p, t = at_least_float32(prediction), at_least_float32(target)
         return (2 - 2 * F.cosine_similarity(p, t, dim=-1)).mean()
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """The tensor, if need be in single precision: that of losses, whatever autocast says."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-from equimod_command import ENVIRONMENT, SCRIPT, assigned, equimod, wait_for_steps
+from equimod_command import ENVIRONMENT, SCRIPT, assigned, equimod, torchrun, wait_for_steps
 
 from equimod.config import load_run
 from equimod.records import read_metrics
@@ -97,8 +95,7 @@ def test_one_process_goes_on_with_what_two_have_shared(
 def test_two_launchers_share_the_weights(tiny: Path, tmp_path: Path) -> None:
     """As two machines would, each with a torchrun of its own."""
     sets = [*BASE, "training.strategy=fsdp", "training.precision=bf16", "training.epochs=1"]
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
-    command += ["--master-addr=127.0.0.1", f"--master-port={random.randrange(20_000, 60_000)}"]
+    command = torchrun("--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1")
     words = [str(SCRIPT), "train", str(tiny), "--out", str(tmp_path), *assigned(sets)]
     logs = [tmp_path / f"node-{rank}.txt" for rank in range(2)]
     nodes = []
