@@ -64,6 +64,11 @@ class Kill:
     resumed: int
     half: bool
 
+    @property
+    def lost(self) -> int:
+        """Steps that had been recorded, and were done again."""
+        return max(0, self.step - self.resumed)
+
 
 def prepare(root: Path) -> RunFolder:
     """Writes the run's document into a folder."""
@@ -163,10 +168,9 @@ def show(made: list[Kill], alone: float, seconds: float, found: list[str], arm: 
     """Prints the table."""
     print(f"{'kill':42}{'at step':>8}{'on from':>9}{'lost':>6}  left")
     for kill in made:
-        lost_steps = max(0, kill.step - kill.resumed)
         left = "  half a checkpoint" if kill.half else ""
-        print(f"{kill.kind:42}{kill.step:8}{kill.resumed:9}{lost_steps:6}{left}")
-    lost = [max(0, kill.step - kill.resumed) for kill in made]
+        print(f"{kill.kind:42}{kill.step:8}{kill.resumed:9}{kill.lost:6}{left}")
+    lost = [kill.lost for kill in made]
     print(f"kills {len(made)}, resumes {len(made)}, steps {STEPS}")
     if lost:
         middle = statistics.median(lost)

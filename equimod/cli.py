@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import augspec
 from equimod import __version__
+from equimod.exits import INTERRUPTED, MISTAKE
 from equimod.published import specs
 from equimod.submission.cli import register
 
@@ -85,11 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         status = app(arguments, exit_on_error=False, result_action="return_value")
     except CycloptsError:
-        status = 2  # cyclopts has printed what is wrong
+        status = MISTAKE  # cyclopts has printed what is wrong
     except augspec.SpecError as error:
         print(error, file=sys.stderr)
-        status = 2
+        status = MISTAKE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        status = 130
+        status = INTERRUPTED
     sys.exit(status or 0)

@@ -54,13 +54,12 @@ def _start_of_tail(file: BinaryIO, size: int, count: int) -> int:
         length = min(BLOCK, position)
         position = file.seek(position - length)
         block = file.read(length)
-        if position + length == size and block.endswith(b"\n"):
-            block = block[:-1]  # the last line's own end begins no line
-        while (at := block.rfind(b"\n")) >= 0:
+        # the last line's own end begins no line
+        at = length - (position + length == size and block.endswith(b"\n"))
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
             ends -= 1
             if not ends:
                 return position + at + 1
-            block = block[:at]
     return position
 
 

@@ -103,18 +103,19 @@ def _newest(
     Raises:
         CheckpointError: there are some, and none can be read.
     """
-    last, kept = folder / CHECKPOINT, _kept(folder)
-    if not last.is_file() and not kept:
-        return None
+    last = folder / CHECKPOINT
     try:
         return last, read(last)
     except CheckpointError as error:
+        kept = _kept(folder)
         for other in kept:
             with suppress(CheckpointError):
                 found = other, read(other)
                 if warn:
                     print(f"warning: {error}; going on from {other.name}", file=sys.stderr)
                 return found
+        if not last.is_file() and not kept:
+            return None
         raise
 
 

@@ -121,7 +121,6 @@ class Trainer:
         self.stepper = fabric.setup_optimizers(self.optimizer)
 
         self.step = 0
-        self.saved: int | None = None
         self.log: MetricsLog | None = None
         self.seconds = 0.0
         self.sums: dict[str, float] = {}
@@ -218,14 +217,12 @@ class Trainer:
                 if self.step % self.epoch_steps == 0:
                     self._end_epoch(epoch)
                 overdue = time.monotonic() - saved > 60 * self.config.training.checkpoint_minutes
-                if self._agreed(overdue or bool(self.stop) or bool(self.keeping)):
+                due = overdue or bool(self.keeping) or self.step >= self.total_steps
+                if self._agreed(due or bool(self.stop)):
                     self.save()
                     saved = time.monotonic()
                     self._stop_if_asked()
                 began = time.perf_counter()
-        if self.saved != self.step:
-            self.save()
-        self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self._agreed(bool(self.stop)):
@@ -395,7 +392,6 @@ class Trainer:
             keep(self.folder, self.keeping)
             self._note_save(time.perf_counter() - began)
         self.keeping = []
-        self.saved = self.step
         self.fabric.barrier()
 
     def _note_save(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from itertools import count
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,6 @@ SPECS = sorted((Path(__file__).parents[2] / "specs" / "augmentations").glob("*.y
 HEAD = "# yaml-language-server: $schema=augspec.schema.json\n"
 SPEC = HEAD + "version: 1\nname: t\nviews:\n  original: {ops: []}\n  first:\n    ops:\n      - "
 """A good spec up to its first op."""
-NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +45,8 @@ def server(folder: Path) -> Iterator[LanguageServer]:
 
 @pytest.fixture
 def edit(server: LanguageServer, folder: Path) -> Callable[[str], Editor]:
-    """Opens a text as a document that the server has not seen yet."""
-    return lambda text: Editor(server, folder / f"{next(NUMBERS)}.yaml", text)
+    """See `Editor.of`."""
+    return partial(Editor.of, server, folder)
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from language_server import LanguageServer, extent, server_command
+
+_NUMBERS = count()
 
 
 @contextmanager
@@ -31,6 +34,11 @@ class Editor:
         self.text = text.replace("|", "", 1)
         self._server, self._path = server, path
         self.diagnostics = server.open(path, self.text)
+
+    @classmethod
+    def of(cls, server: LanguageServer, folder: Path, text: str) -> Editor:
+        """Opens a text as a document that the server has not seen yet."""
+        return cls(server, folder / f"{next(_NUMBERS)}.yaml", text)
 
     def marked(self) -> list[tuple[str, str]]:
         """The text under each squiggle, which must stay on one line, and its message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -24,7 +24,6 @@ from slurm.profile import Profile, Resources
 SHIPPED = sorted((Path(slurm.__file__).parent / "profiles").glob("*.yaml"))
 HEAD = "# yaml-language-server: $schema=profile.schema.json\n"
 START = f"{HEAD}version: 1\nname: mine\n"
-NUMBERS = count()
 
 Edit = Callable[[str], Editor]
 
@@ -44,8 +43,8 @@ def server(folder: Path) -> Iterator[LanguageServer]:
 
 @pytest.fixture
 def edit(server: LanguageServer, folder: Path) -> Edit:
-    """Opens a text as a document that the server has not seen yet."""
-    return lambda text: Editor(server, folder / f"{next(NUMBERS)}.yaml", text)
+    """See `Editor.of`."""
+    return partial(Editor.of, server, folder)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

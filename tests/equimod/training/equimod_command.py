@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import sysconfig
@@ -19,6 +20,12 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 def assigned(sets: list[str]) -> list[str]:
     """The words of a command that make these assignments."""
     return [word for assignment in sets for word in ("--set", assignment)]
+
+
+def torchrun(*options: str) -> list[str]:
+    """A launcher that speaks on a port of this machine, up to the command that it starts."""
+    port = random.randrange(20_000, 60_000)
+    return [sys.executable, "-m", "torch.distributed.run", f"--master-port={port}", *options]
 
 
 @contextmanager

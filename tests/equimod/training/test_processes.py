@@ -7,13 +7,12 @@ import random
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from equimod_command import ENVIRONMENT, SCRIPT, assigned, equimod, wait_for_steps
+from equimod_command import ENVIRONMENT, SCRIPT, assigned, equimod, torchrun, wait_for_steps
 from rich.console import Console
 
 from equimod.config import load_run
@@ -146,9 +145,8 @@ def test_two_processes_fail_as_one(tiny: Path, tmp_path: Path) -> None:
 
 def test_torchrun_and_another_number_of_processes(tiny: Path, tmp_path: Path) -> None:
     sets = [*LONG, "training.epochs=4", "training.log_every=1", "training.accelerator=cpu"]
-    port = random.randrange(20_000, 60_000)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += [f"--master-port={port}", str(SCRIPT), "train", str(tiny), "--out", str(tmp_path)]
+    command = torchrun("--nproc-per-node=2")
+    command += [str(SCRIPT), "train", str(tiny), "--out", str(tmp_path)]
     command += assigned([*sets, "training.checkpoint_minutes=0"])
     arm = tmp_path / "simclr"
     started = subprocess.Popen(
