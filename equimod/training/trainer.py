@@ -151,7 +151,7 @@ class Trainer:
         number_of_batches(data, config.training.batch_size)
         plan, views = augspec.make_plan(spec), config.views
         require_one_size(data, plan, (views.reference, *views.augmented))
-        require_sizes(config, data)
+        require_sizes(config, spec, data)
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found
