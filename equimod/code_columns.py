@@ -26,6 +26,9 @@ GEOMETRY = "geometry"
 OF_A_PAIR = ("augself", "difference")
 """The published formats that describe two views, not one."""
 
+FROM_PIXELS = "pixels"
+"""The codec of columns that a format computes from the images."""
+
 CROPS = ("resized_crop", "random_crop", "center_crop")
 """The ops of the group `crop`; the other groups are those of `augspec ops`."""
 
@@ -91,7 +94,8 @@ def code_columns(plan: Plan, codes: CodesConfig, views: Sequence[str], *, pair: 
         pair: whether a code leads from one of them to the other, not from the original.
 
     Raises:
-        CodesError: a view cannot be written in the encoding, or `ops` names what is not there.
+        CodesError: a view cannot be written in the encoding, `ops` names what is not there, or a
+            column has no moments to standardise it by.
     """
     found = _slots(plan, codes.encoding, views[0], views[1] if pair else None)
     theirs = _slots(plan, codes.encoding, views[1], views[0] if pair else None)
@@ -114,6 +118,10 @@ def code_columns(plan: Plan, codes: CodesConfig, views: Sequence[str], *, pair: 
     if not kept:
         message = f"{', '.join(codes.ops or ())}: no column of the code is about these alone"
         raise CodesError(message, "ops")
+    seen = [slot.parameter for slot in kept if slot.codec == FROM_PIXELS]
+    if codes.standardise == "spec" and seen:
+        message = f"the moments of {', '.join(seen)} follow from pixels, not from a spec"
+        raise CodesError(f"{message}: name `ops`, which leaves these out", "standardise")
     return Columns(every, tuple(indices), Layout(views[0], tuple(kept)))
 
 
@@ -155,7 +163,8 @@ def _format_slots(
     for k, column in enumerate(columns):
         about = frozenset(f.step for term in column.terms or () for f in term.factors)
         label = (f"{encoding}.{column.name}",)
-        slot = Slot(encoding, column.name, column.unit, "published", None, None, k, label, False)
+        codec = FROM_PIXELS if column.images else "published"
+        slot = Slot(encoding, column.name, column.unit, codec, None, None, k, label, False)
         found.append((slot, about))
     return found
 

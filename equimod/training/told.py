@@ -24,7 +24,7 @@ def scale_codes(
     """Sets how the head scales what it reads, if it does: where a training begins.
 
     Raises:
-        CodesError: no scale follows from the spec.
+        CodesError: no scale follows from the spec; see `require_sizes`.
     """
     if head is None or head.scaling is None or reader is None:
         return
@@ -32,15 +32,21 @@ def scale_codes(
     head.scaling.set(*reader.scaling(spec, data.image_size, from_identity=from_identity))
 
 
-def require_sizes(config: RunConfig, data: ImageData) -> None:
-    """Checks that relative codes can be had of the data.
+def require_sizes(config: RunConfig, spec: Spec, data: ImageData) -> None:
+    """Checks that what the predictor is told can be had of images of these sizes.
 
     Raises:
-        DataError: views are to be predicted from each other, and images differ in size.
+        DataError: images differ in size where they must not.
     """
     equimod = config.equimod
-    if equimod is not None and equimod.reference == "pair" and data.image_size is None:
+    if equimod is None or data.image_size is not None:
+        return
+    if equimod.reference == "pair":
         message = "equimod.reference=pair needs images of one size, and the data have several"
+        raise DataError(f"{message}: {data.describe()}")
+    if equimod.scaled and spec.input_size is None:
+        message = "codes are scaled by moments that depend on the size of the images, and the data "
+        message += "have several: give `image.size` in the augmentation spec"
         raise DataError(f"{message}: {data.describe()}")
 
 

@@ -153,7 +153,7 @@ class Trainer:
         extra = config.neighbour.extra_views if config.neighbour is not None else ()
         wanted = (views.reference, *views.augmented, *views.local, *extra)
         require_one_size(data, plan, wanted)
-        require_sizes(config, data)
+        require_sizes(config, spec, data)
         found = newest_header(folder) if folder is not None else None
         if found is not None:
             path, header = found

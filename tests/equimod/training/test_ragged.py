@@ -244,3 +244,27 @@ def test_a_reference_that_leaves_sizes_different_is_refused_before_the_start(
     with pytest.raises(DataError, match=r"view 'original' leaves them in different ones, such as "):
         Trainer.check(run.shared, run.spec, data, None)
     Trainer.check(run.shared, load_run(document).spec, data, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("reference: pair", "pair needs images of one size, and the data have several"),
+        ("codes: {standardise: spec}", r"give `image\.size` in the augmentation spec"),
+    ],
+)
+def test_what_a_predictor_cannot_be_told_of_images_of_many_sizes(
+    document: Path, options: str, message: str
+) -> None:
+    run = load_run(document, [f"equimod={{hidden: 16, dim: 8, {options}}}"])
+    with pytest.raises(DataError, match=message):
+        Trainer.check(run.shared, run.spec, run.shared.data.build("train", run.base), None)
+
+
+def test_codes_of_others_where_images_have_their_own_sizes(
+    document: Path, make_trainer, tmp_path: Path
+) -> None:
+    sets = ["equimod={hidden: 16, dim: 8, control: shuffled_codes}", "training.epochs=1"]
+    trainer = make_trainer(load_run(document, sets), tmp_path)
+    trainer.run()
+    assert trainer.step == trainer.total_steps > 0
