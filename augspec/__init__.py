@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from augspec.language.files import write_atomically
     from augspec.language.origins import load_resolved, resolved_text
     from augspec.language.resolve import override
+    from augspec.language.schema_shape import for_editors
     from augspec.language.source import Source, overlay, parse_source, read_source, subtree, without
     from augspec.language.spec import Spec, load, loads
     from augspec.language.versions import migrate
@@ -90,6 +91,7 @@ _HOMES = {
     "augspec.language.files": ("write_atomically",),
     "augspec.language.origins": ("load_resolved", "resolved_text"),
     "augspec.language.resolve": ("override",),
+    "augspec.language.schema_shape": ("for_editors",),
     "augspec.language.source": (
         "Source",
         "overlay",

@@ -134,6 +134,14 @@ class RunConfig(DocumentModel):
             raise fault(f"{message} (those that do: {', '.join(TAKES_CROPS)})", "views", "local")
         return self
 
+    @model_validator(mode="after")
+    def _weight_warmup_fits(self) -> RunConfig:
+        warmup = self.equimod.weight_warmup_epochs if self.equimod is not None else 0.0
+        if self.training.epochs and warmup > self.training.epochs:
+            message = f"must be <= training.epochs ({self.training.epochs}), got {warmup:g}"
+            raise fault(message, "equimod", "weight_warmup_epochs")
+        return self
+
 
 class RunDocument(RunConfig):
     """A run as a person writes it: what all arms share, and how each of them differs."""

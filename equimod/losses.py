@@ -69,7 +69,7 @@ def equivariance_nt_xent(
         ValueError: if there is no view, the tensors differ in number or shape, the temperature is
             not above 0, or `negatives` is neither of the two.
     """
-    _check_same_shape(targets, predictions)
+    check_same_shape(targets, predictions)
     _check_options(temperature, negatives)
     with torch.autocast(targets[0].device.type, enabled=False):
         rows = torch.stack([at_least_float32(x) for x in (*targets, *predictions)], dim=1)
@@ -96,7 +96,7 @@ def info_nce(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     Raises:
         ValueError: if the shapes differ, or the temperature is not above 0.
     """
-    _check_same_shape([queries], [keys])
+    check_same_shape([queries], [keys])
     _check_options(temperature, "all")
     with torch.autocast(queries.device.type, enabled=False):
         q = F.normalize(at_least_float32(queries), dim=-1)
@@ -135,7 +135,12 @@ def _check_options(temperature: float, negatives: str) -> None:
         raise ValueError(f"negatives must be 'all' or 'no_sibling', not {negatives!r}{hint}")
 
 
-def _check_same_shape(targets: Sequence[Tensor], predictions: Sequence[Tensor]) -> None:
+def check_same_shape(targets: Sequence[Tensor], predictions: Sequence[Tensor]) -> None:
+    """Checks that each target `(N, D)` has a prediction, and that all have one shape.
+
+    Raises:
+        ValueError: that is not so.
+    """
     if not targets or len(targets) != len(predictions):
         raise ValueError(
             f"one prediction for each of at least one target is needed, not {len(targets)} targets "

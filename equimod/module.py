@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+import augspec
 from augspec import DocumentModel
+from equimod.equivariance_losses import LossName, equivariance_loss
 from equimod.heads import mlp
-from equimod.losses import Negatives, equivariance_nt_xent
+from equimod.losses import Negatives
 from equimod.predictors import PREDICTORS, PredictorName
+from equimod.schedule import WeightSchedule
 
 if TYPE_CHECKING:
     from augspec import SlotMap
@@ -37,8 +40,9 @@ class EquiMod(nn.Module):
 
     Devillers & Lefort, ICLR 2023, arXiv 2211.01244. The equivariance projector g' maps features to
     embeddings y; the predictor u maps the reference's embedding and the projected code of the
-    augmentation to yhat_v = u(y0, p(c_v)); an NT-Xent loss pulls yhat_v to y_v. To predict one view
-    from another instead of from the original, pass that view's features and the relative codes.
+    augmentation to yhat_v = u(y0, p(c_v)); a loss, NT-Xent as published, pulls yhat_v to y_v. To
+    predict one view from another instead of from the original, pass that view's features and the
+    relative codes.
 
     Args:
         feature_dim: F, the width of the encoder's features.
@@ -47,11 +51,14 @@ class EquiMod(nn.Module):
         dim: D, the width of the embeddings.
         temperature: tau', the temperature of the loss.
         predictor: the name of the predictor, see `equimod.predictors`.
-        negatives: what the loss contrasts with, see `equimod.losses.equivariance_nt_xent`.
+        predictor_hidden: the width of the predictor's hidden layer, if it has one.
+        rank: the rank of the `low_rank` predictor's map.
+        negatives: what the contrastive loss contrasts with, see
+            `equimod.losses.equivariance_nt_xent`.
         stop_gradient: keep the gradient of the loss from the targets y_v.
 
     Raises:
-        ValueError: for a width below 1 or an unknown predictor.
+        ValueError: for a width below 1, or an unknown predictor or loss.
     """
 
     def __init__(
@@ -61,25 +68,35 @@ class EquiMod(nn.Module):
         *,
         hidden: int = 2048,
         dim: int = 128,
+        loss: LossName = "contrastive",
         temperature: float = 0.2,
         predictor: PredictorName = "affine",
+        predictor_hidden: int = 512,
+        rank: int = 8,
         negatives: Negatives = "all",
         stop_gradient: bool = False,
     ) -> None:
         super().__init__()
         widths = {"feature_dim": feature_dim, "code_dim": code_dim, "hidden": hidden, "dim": dim}
+        widths |= {"predictor_hidden": predictor_hidden, "rank": rank}
         for name, width in widths.items():
             if width < 1:
                 raise ValueError(f"EquiMod: {name} must be at least 1, not {width}")
-        if predictor not in PREDICTORS:
-            raise ValueError(f"EquiMod: unknown predictor {predictor!r}; known: {[*PREDICTORS]}")
+        known = {"predictor": (predictor, [*PREDICTORS]), "loss": (loss, get_args(LossName))}
+        for what, (chosen, names) in known.items():
+            if chosen not in names:
+                hint = augspec.meant(str(chosen), names)
+                raise ValueError(
+                    f"EquiMod: unknown {what} {chosen!r}{hint}; known: {', '.join(names)}"
+                )
         self.feature_dim = feature_dim
         self.code_dim = code_dim
+        self.loss = loss
         self.temperature = temperature
         self.negatives = negatives
         self.stop_gradient = stop_gradient
         self.projector = mlp((feature_dim, hidden, hidden, dim), last_norm="plain")
-        self.predictor = PREDICTORS[predictor](dim, code_dim)
+        self.predictor = PREDICTORS[predictor](dim, code_dim, hidden=predictor_hidden, rank=rank)
 
     def forward(
         self, reference: Tensor, views: Sequence[Tensor], codes: Sequence[Tensor]
@@ -107,7 +124,13 @@ class EquiMod(nn.Module):
         predictions = predicted.chunk(count)
         if self.stop_gradient:
             targets = [y.detach() for y in targets]
-        loss = equivariance_nt_xent(targets, predictions, self.temperature, self.negatives)
+        loss = equivariance_loss(
+            self.loss,
+            targets,
+            predictions,
+            temperature=self.temperature,
+            negatives=self.negatives,
+        )
         return EquiModOutput(loss, y0, tuple(targets), predictions)
 
     def project(self, features: Tensor) -> Tensor:
@@ -157,24 +180,46 @@ class EquiMod(nn.Module):
                 )
 
 
+NOT_OF_THE_MODULE = {"weight", "weight_schedule", "weight_final", "weight_warmup_epochs"}
+"""Fields of a config that say how the module is used, not how it is built."""
+
+
 class EquiModConfig(DocumentModel):
     """The equivariance task, as EquiMod was published with it."""
 
     weight: float = Field(default=1.0, ge=0)
     """Lambda, the weight of the equivariance loss beside the invariance loss; 0 is the control."""
+    weight_schedule: WeightSchedule = "constant"
+    """How lambda goes on after its warm-up: `constant` as published, or along a line or half a
+    cosine to `weight_final`."""
+    weight_final: float = Field(default=0.0, ge=0)
+    """Lambda at the end of a `linear` or `cosine` schedule."""
+    weight_warmup_epochs: float = Field(default=0.0, ge=0)
+    """Epochs in which lambda first rises from 0 to `weight`."""
     hidden: int = Field(default=2048, ge=1)
     """Width of the two hidden layers of the equivariance projector."""
     dim: int = Field(default=128, ge=1)
     """Width of the embeddings in which the augmentation's displacement is predicted."""
+    loss: LossName = "contrastive"
+    """What pulls a prediction to its view: `contrastive` (Eq. 4 of the paper), `cosine` (2 - 2 cos,
+    as BYOL's, arXiv 2006.07733; nothing of its own keeps embeddings apart), or `vicreg` (arXiv
+    2105.04906, with the weights 25, 25 and 1)."""
     temperature: float = Field(default=0.2, gt=0)
-    """Temperature of the equivariance loss."""
+    """Temperature of the contrastive loss."""
     predictor: PredictorName = "affine"
-    """How an embedding and a code give the view's embedding."""
+    """How an embedding and a code give the view's embedding: `affine` (the released code), by a
+    displacement that is the same for every image; `residual`, `film` (arXiv 1709.07871) and
+    `low_rank` (after SIE, arXiv 2302.10283), by one that depends on it."""
+    predictor_hidden: int = Field(default=512, ge=1)
+    """Width of the predictor's hidden layer; `affine` has none."""
+    rank: int = Field(default=8, ge=1)
+    """Rank of the map of the `low_rank` predictor."""
     negatives: Negatives = "all"
-    """`all` (the released code) or `no_sibling` (Eq. 4 of the paper, without the other view)."""
+    """Of the contrastive loss: `all` (the released code) or `no_sibling` (Eq. 4 of the paper,
+    without the other view)."""
     stop_gradient: bool = False
     """Keep the gradient of the equivariance loss from the views' embeddings."""
 
     def build(self, feature_dim: int, code_dim: int) -> EquiMod:
         """The module for features `(N, feature_dim)` and codes `(N, code_dim)`."""
-        return EquiMod(feature_dim, code_dim, **self.model_dump(exclude={"weight"}))
+        return EquiMod(feature_dim, code_dim, **self.model_dump(exclude=NOT_OF_THE_MODULE))

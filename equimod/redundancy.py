@@ -66,9 +66,14 @@ def vicreg_loss(
 
     Returns:
         A scalar; float32 at least, also under autocast.
+
+    Raises:
+        ValueError: the shapes differ, or there is one row in all, which has no variance.
     """
     with torch.autocast(a.device.type, enabled=False):
         rows, count = _centred(a, b)
+        if count < 2:
+            raise ValueError("VICReg needs at least two rows, got one: it has no variance")
         spread = distributed.all_sum(rows.square().sum(1)) / (count - 1)  # (2, D)
         lacking = torch.relu(1 - torch.sqrt(spread + STD_EPS)).mean()
         shared = rows.new_zeros(())

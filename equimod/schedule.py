@@ -1,8 +1,11 @@
-"""The learning rate: linear warm-up, then a cosine, per step."""
+"""What changes from step to step: the learning rate, and the weight of the equivariance loss."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
+
+WeightSchedule = Literal["constant", "linear", "cosine"]
 
 
 def learning_rate(
@@ -34,3 +37,36 @@ def learning_rate(
         return base_lr
     progress = (step - warmup_steps) / (total_steps - warmup_steps)
     return final_lr + (base_lr - final_lr) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def loss_weight(
+    step: int,
+    total_steps: int,
+    warmup_steps: int,
+    weight: float,
+    final: float = 0.0,
+    schedule: WeightSchedule = "constant",
+) -> float:
+    """The weight of a loss at a step, a pure function of it, so that a resumed run needs no state.
+
+    Rises linearly from 0 at step 0 to `weight` at `warmup_steps`. Then it stays (`constant`), or
+    goes along a line (`linear`) or half a cosine (`cosine`) to `final`, which it reaches at
+    `total_steps`: one after the last step that is taken. `final` may be the larger one.
+
+    Args:
+        step: counted from 0.
+        total_steps: the number of steps of the whole run.
+        warmup_steps: the number of steps of the warm-up.
+        weight: the weight after the warm-up.
+        final: the weight at `total_steps`; not used by `constant`.
+        schedule: how it goes from the one to the other.
+
+    Raises:
+        ValueError: unless 0 <= step <= total_steps and 0 <= warmup_steps <= total_steps.
+    """
+    if schedule == "cosine":
+        return learning_rate(step, total_steps, warmup_steps, weight, final)
+    risen = learning_rate(step, total_steps, warmup_steps, weight, weight)
+    if schedule == "constant" or step < warmup_steps or warmup_steps == total_steps:
+        return risen
+    return weight + (final - weight) * (step - warmup_steps) / (total_steps - warmup_steps)

@@ -25,7 +25,11 @@ class SyncBatchNorm(_BatchNorm):
             raise ValueError(f"expected (N, C, ...), got {tuple(input.shape)}")
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalises `(N, C, ...)`; every process must call it, equally often."""
+        """Normalises `(N, C, ...)`; every process must call it, equally often.
+
+        Raises:
+            ValueError: all processes together have one value per channel, which has no variance.
+        """
         if not self.training or world_size() == 1:
             return super().forward(input)
         x = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
@@ -33,6 +37,8 @@ class SyncBatchNorm(_BatchNorm):
         own = x.new_full((1,), x.numel() / x.shape[1])
         total = all_sum(torch.cat([x.sum(over), own]))
         count = total[-1].detach()
+        if count < 2:  # as torch does; on a CPU, nothing waits
+            raise ValueError("expected more than 1 value per channel when training, got 1")
         shape = (1, -1, *[1] * (x.ndim - 2))
         mean = total[:-1] / count
         centred = x - mean.view(shape)

@@ -40,20 +40,28 @@ def tail(path: Path, count: int) -> list[str]:
     Raises:
         OSError: it cannot be read.
     """
-    blocks: list[bytes] = []
-    ends = 0
     with path.open("rb") as file:
-        size = position = file.seek(0, os.SEEK_END)
-        # one end more, since the last line has its own
-        while ends <= count and position > max(0, size - FARTHEST):
-            length = min(BLOCK, position)
-            position = file.seek(position - length)
-            blocks.append(file.read(length))
-            ends += blocks[-1].count(b"\n")
-    content = b"".join(reversed(blocks))
-    if not content or count <= 0:
-        return []
-    return [_text(line) for line in content.removesuffix(b"\n").split(b"\n")[-count:]]
+        start = _start_of_tail(file, file.seek(0, os.SEEK_END), count)
+        file.seek(start)
+        content = file.read()
+    return [_text(line) for line in content.removesuffix(b"\n").split(b"\n")] if content else []
+
+
+def _start_of_tail(file: BinaryIO, size: int, count: int) -> int:
+    """Where the last `count` lines of the first `size` bytes begin."""
+    position, ends = size, count
+    while ends > 0 and position > max(0, size - FARTHEST):
+        length = min(BLOCK, position)
+        position = file.seek(position - length)
+        block = file.read(length)
+        if position + length == size and block.endswith(b"\n"):
+            block = block[:-1]  # the last line's own end begins no line
+        while (at := block.rfind(b"\n")) >= 0:
+            ends -= 1
+            if not ends:
+                return position + at + 1
+            block = block[:at]
+    return position
 
 
 @dataclass
@@ -74,12 +82,13 @@ class _Followed:
     mark: bytes = b""
     rest: bytes = field(default=b"", repr=False)
 
-    def begin(self) -> None:
-        """Passes over what is there already."""
+    def begin(self, lines: int) -> None:
+        """Passes over what is there already, but for the last lines."""
         try:
             with self.path.open("rb") as file:
-                self.seen = _look(os.fstat(file.fileno()))
-                self.position = self.seen[1]
+                number, size, changed = _look(os.fstat(file.fileno()))
+                self.position = _start_of_tail(file, size, lines)
+                self.seen = number, self.position, changed
                 file.seek(max(0, self.position - MARK))
                 self.mark = file.read(self.position - file.tell())
         except FileNotFoundError:
@@ -130,14 +139,15 @@ class _Followed:
             self.rest = b""
 
 
-def follow(paths: Sequence[Path], stop: Callable[[], bool]) -> Iterator[Line]:
-    """What is appended to files from now on.
+def follow(paths: Sequence[Path], stop: Callable[[], bool], lines: int = 0) -> Iterator[Line]:
+    """The last lines of files, and what is appended from now on.
 
     A file need not exist yet; one that was replaced or written anew is read from its beginning.
 
     Args:
         paths: of the files.
         stop: asked between two looks; after it has said yes, what is there is read to the end.
+        lines: of what is there already, from each file.
 
     Yields:
         Lines, those of one file in their order, each when it is complete; what has no end, last.
@@ -147,7 +157,7 @@ def follow(paths: Sequence[Path], stop: Callable[[], bool]) -> Iterator[Line]:
     """
     files = [_Followed(path) for path in paths]
     for file in files:
-        file.begin()
+        file.begin(lines)
     last = False
     while True:
         for file in files:

@@ -2,83 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StrictInt,
-    StrictStr,
-    model_validator,
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, model_validator
+
+from slurm.faults import Fault, refuse
+from slurm.fields import (
+    FIELDS,
+    OURS,
+    Count,
+    Line,
+    Mail,
+    Memory,
+    Option,
+    Setting,
+    Time,
+    Variable,
+    minutes,
 )
-from pydantic_core import PydanticCustomError
 
-TIME = re.compile(
-    r"(?:(?P<days>\d+)-)?(?P<first>\d+)(?::(?P<second>[0-5]?\d))?(?::(?P<third>[0-5]?\d))?"
+ONLY_SLURM = (
+    *("partition", "account", "qos", "constraint", "reservation", "nodelist", "exclude"),
+    *("nodes", "gpu_type", "memory", "memory_per_cpu", "memory_per_gpu", "array_parallelism"),
+    *("modules", "container_image", "srun", "sbatch", "mail_user", "mail_type", "evaluation"),
 )
-MEMORY = re.compile(r"[1-9]\d*[KMGT]?B?")
-MAIL_TYPES = ("NONE", "BEGIN", "END", "FAIL", "REQUEUE", "ALL", "TIME_LIMIT", "TIME_LIMIT_90")
-OURS = ("output", "error", "array", "signal", "requeue", "no-requeue", "dependency", "job-name")
-"""Options of sbatch that the launcher sets itself."""
-
-
-def _one_line(text: str) -> str:
-    """A value of an option, which must not begin another line of the script."""
-    if re.search(r"[\r\n\0]", text):
-        raise PydanticCustomError("line", "must be one line")
-    if not text.strip():
-        raise PydanticCustomError("empty", "must not be empty: leave the field out")
-    return text
-
-
-def _time(text: str) -> str:
-    found = TIME.fullmatch(text)
-    if found is None or _minutes(text) == 0:
-        message = f"must be a time such as 20:00:00 or 2-00:00:00, got {text!r}"
-        raise PydanticCustomError("time", message)
-    return text
-
-
-def _minutes(text: str) -> int:
-    """A time as Slurm writes it, in minutes, rounded up."""
-    found = TIME.fullmatch(text)
-    assert found is not None
-    days, first, second, third = (
-        int(found[name] or 0) for name in ("days", "first", "second", "third")
-    )
-    if found["days"] is not None:  # days-hours:minutes:seconds
-        seconds = ((days * 24 + first) * 60 + second) * 60 + third
-    elif found["third"] is not None:  # hours:minutes:seconds
-        seconds = (first * 60 + second) * 60 + third
-    else:  # minutes:seconds
-        seconds = first * 60 + second
-    return -(-seconds // 60)
-
-
-def _memory(text: str) -> str:
-    if not MEMORY.fullmatch(text):
-        raise PydanticCustomError("memory", f"must be a size such as 32GB or 4000MB, got {text!r}")
-    return text
-
-
-def _mail(text: str) -> str:
-    if text not in MAIL_TYPES:
-        listed = ", ".join(MAIL_TYPES)
-        raise PydanticCustomError("mail", f"must be one of {listed}, got {text!r}")
-    return text
-
-
-Line = Annotated[StrictStr, AfterValidator(_one_line)]
-Time = Annotated[StrictStr, AfterValidator(_time)]
-Memory = Annotated[StrictStr, AfterValidator(_memory)]
-Mail = Annotated[StrictStr, AfterValidator(_mail)]
-Variable = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Option = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9-]*$")]
-Count = Annotated[StrictInt, Field(ge=1)]
+"""Fields that mean nothing without a cluster."""
 
 SETTINGS = ConfigDict(
     frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=False
@@ -102,7 +51,7 @@ class Resources(BaseModel):
     reservation: Line | None = None
     """A reservation of nodes."""
     nodelist: Line | None = None
-    """These nodes, and no others."""
+    """Nodes of which it must get all, no more than `nodes`."""
     exclude: Line | None = None
     """Any nodes but these."""
     nodes: Count = 1
@@ -118,7 +67,7 @@ class Resources(BaseModel):
     cpus_per_task: Count | None = None
     """CPU cores of each process, for its threads that read images among others."""
     memory: Memory | None = None
-    """Memory on each node, such as `32GB`."""
+    """Memory on each node, such as `32GB`; `"0"` for all that it has."""
     memory_per_cpu: Memory | None = None
     """Memory for each core, where a cluster wants it so."""
     memory_per_gpu: Memory | None = None
@@ -130,7 +79,7 @@ class Resources(BaseModel):
     @property
     def minutes(self) -> int:
         """The time limit in minutes, rounded up."""
-        return _minutes(self.time)
+        return minutes(self.time)
 
     @property
     def processes(self) -> int:
@@ -143,22 +92,29 @@ class Resources(BaseModel):
         return self.nodes * self.processes
 
     @model_validator(mode="after")
-    def _consistent(self) -> Resources:
-        if self.gpus_per_node and self.tasks_per_node not in (None, self.gpus_per_node):
-            message = (
-                f"tasks_per_node: must be gpus_per_node ({self.gpus_per_node}), since each GPU"
-            )
-            raise PydanticCustomError(
-                "tasks", f"{message} has one process, got {self.tasks_per_node}"
-            )
-        given = [n for n in ("memory", "memory_per_cpu", "memory_per_gpu") if getattr(self, n)]
-        if len(given) > 1:
-            raise PydanticCustomError(
-                "memories", f"only one of {' and '.join(given)} can be asked for"
-            )
-        if self.gpu_type and not self.gpus_per_node:
-            raise PydanticCustomError("gpu_type", "gpu_type: of no use with gpus_per_node 0")
+    def _consistent(self) -> Self:
+        refuse(self._faults())
         return self
+
+    def _faults(self) -> Iterator[Fault]:
+        """What does not go together, each mistake at the field that has to change."""
+        gpus, processes = self.gpus_per_node, self.tasks_per_node
+        if gpus and processes not in (None, gpus):
+            message = f"must be gpus_per_node ({gpus}), since each GPU has one process"
+            yield Fault(("tasks_per_node",), f"{message}, got {processes}")
+        for name in ("gpu_type", "memory_per_gpu"):
+            if not gpus and getattr(self, name):
+                message = f"of no use with gpus_per_node 0, got {getattr(self, name)!r}"
+                yield Fault((name,), message)
+        if gpus and self.gpu_type and self.gpu_request == "none":
+            message = f"of no use with gpu_request 'none', got {self.gpu_type!r}"
+            yield Fault(("gpu_type",), message)
+        memories = ("memory", "memory_per_cpu", "memory_per_gpu")
+        given = [name for name in memories if getattr(self, name)]
+        for name in given[1:]:
+            message = f"of no use beside {given[0]} ({getattr(self, given[0])!r})"
+            message += f": ask for one of {', '.join(memories)}"
+            yield Fault((name,), f"{message}, got {getattr(self, name)!r}")
 
 
 class Profile(Resources):
@@ -194,7 +150,7 @@ class Profile(Resources):
     """An image for `srun --container-image` (pyxis); name its `python`, too."""
     srun: tuple[Line, ...] = ()
     """More options of `srun`."""
-    sbatch: Mapping[Option, Line | Literal[True]] = Field(default={})
+    sbatch: Mapping[Option, Setting] = Field(default={})
     """More options of `sbatch`, without the dashes: `hint: nomultithread`, or `exclusive: true`."""
     mail_user: Line | None = None
     """Where Slurm writes to."""
@@ -209,35 +165,56 @@ class Profile(Resources):
     """What the job asks for that measures the trained encoder, in one process; if left out, as the
     training, on one node and at most one GPU."""
 
-    @model_validator(mode="after")
-    def _fits(self) -> Profile:
-        if self.executor == "slurm" and self.signal_delay >= 60 * self.minutes:
-            message = f"signal_delay: must be less than the time limit of {60 * self.minutes} s"
-            raise PydanticCustomError("signal", f"{message}, got {self.signal_delay}")
-        if self.executor != "slurm":
-            self._without_slurm()
+    def _faults(self) -> Iterator[Fault]:
+        yield from super()._faults()
+        if self.executor == "slurm":
+            yield from self._late_warnings()
+        else:
+            yield from self._needless()
         if self.mail_type and not self.mail_user:
-            raise PydanticCustomError("mail", "mail_type: needs mail_user, an address")
-        ours = [name for name in self.sbatch if name in OURS]
-        if ours:
-            raise PydanticCustomError(
-                "sbatch", f"sbatch: {ours[0]!r} is set by the launcher itself"
-            )
-        if self.evaluation is not None and self.evaluation.tasks > 1:
-            message = "evaluation: is done in one process, and asks for"
-            raise PydanticCustomError("evaluation", f"{message} {self.evaluation.tasks}")
-        return self
+            message = f"needs mail_user, an address, got {list(self.mail_type)}"
+            yield Fault(("mail_type",), message)
+        yield from self._options_twice()
+        if self.evaluation is not None:
+            for name in ("nodes", "tasks_per_node", "gpus_per_node"):
+                if (asked := getattr(self.evaluation, name) or 1) > 1:
+                    message = f"must be 1, since one process evaluates, got {asked}"
+                    yield Fault(("evaluation", name), message)
 
-    def _without_slurm(self) -> None:
-        """Refuses what only a cluster can do."""
-        names = ("partition", "account", "qos", "constraint", "reservation", "nodelist", "exclude")
-        more = ("modules", "container_image", "srun", "sbatch", "mail_user", "evaluation")
-        given = [name for name in (*names, *more) if getattr(self, name)]
-        if self.nodes > 1:
-            given.append("nodes")
-        if given:
-            message = f"{given[0]}: of no use with `executor: {self.executor}`"
-            raise PydanticCustomError("executor", message)
+    def _late_warnings(self) -> Iterator[Fault]:
+        """Jobs that would be warned of their end as they begin."""
+        delay, limit = self.signal_delay, 60 * self.minutes
+        if delay >= limit and "signal_delay" in self.model_fields_set:
+            message = f"must be less than the time limit ({limit} s, of {self.time!r}), got {delay}"
+            yield Fault(("signal_delay",), message)
+        elif delay >= limit:
+            yield Fault(("time",), f"must be more than signal_delay ({delay} s), got {self.time!r}")
+        if self.evaluation is not None and delay >= 60 * self.evaluation.minutes:
+            message = f"must be more than signal_delay ({delay} s), got {self.evaluation.time!r}"
+            yield Fault(("evaluation", "time"), message)
+
+    def _needless(self) -> Iterator[Fault]:
+        """What only a cluster can do."""
+        for name in ONLY_SLURM:
+            value = getattr(self, name)
+            if value != type(self).model_fields[name].default:
+                message = f"of no use with `executor: {self.executor}`"
+                plain = isinstance(value, str | int)
+                yield Fault((name,), f"{message}, got {value!r}" if plain else message)
+
+    def _options_twice(self) -> Iterator[Fault]:
+        """Options of sbatch that the script has anyway."""
+        gpus = self.gpu_request.replace("_", "-") if self.gpus_per_node else None
+        for name in self.sbatch:
+            if name in OURS:
+                yield Fault(("sbatch", name), f"{name!r} is set by the launcher itself")
+            elif name in FIELDS:
+                message = f"{name!r} has a field of its own: {FIELDS[name]}"
+                yield Fault(("sbatch", name), message)
+            elif name == gpus:
+                message = f"{name!r} asks for gpus_per_node ({self.gpus_per_node}) already"
+                message += "; gpu_request 'none' leaves it to you"
+                yield Fault(("sbatch", name), message)
 
     def for_evaluation(self) -> Profile:
         """The profile of the job that measures: one process, with a GPU if the training has any."""
@@ -245,6 +222,8 @@ class Profile(Resources):
             asked = {name: getattr(self.evaluation, name) for name in Resources.model_fields}
         else:
             asked = {"nodes": 1, "tasks_per_node": 1, "gpus_per_node": min(1, self.gpus_per_node)}
+            if self.nodes > 1:
+                asked["nodelist"] = None  # it may list more nodes than the one
         return self.model_copy(update=asked)
 
     def document(self) -> dict[str, Any]:

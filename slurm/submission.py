@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from slurm.files import write_atomically
 
 VERSION = 1
+STRICT = ConfigDict(extra="forbid")
+"""A record with a field that nobody knows was not written by this program."""
 
 
 class SubmissionError(ValueError):
@@ -34,6 +38,8 @@ class Job:
         kind: what it does, such as `train`.
         id: its id, such as `12` or `12_3`; None while it is being submitted.
     """
+
+    __pydantic_config__ = STRICT
 
     point: str
     kind: str
@@ -55,6 +61,8 @@ class Submission:
         jobs: all of them, the earlier ones of a resumed point first.
     """
 
+    __pydantic_config__ = STRICT
+
     name: str
     executor: str
     token: str
@@ -62,7 +70,7 @@ class Submission:
     command: tuple[str, ...]
     host: str
     code: str
-    jobs: tuple[Job, ...] = field(default=())
+    jobs: tuple[Job, ...]
 
     def adding(self, jobs: Iterable[Job]) -> Submission:
         """The record with more jobs, instead of those that had no id yet."""
@@ -117,9 +125,12 @@ class SubmissionFolder:
             if version != VERSION:
                 message = f"has version {version!r}, and this program reads version {VERSION}"
                 raise SubmissionError(f"{self.file} {message}")
-            jobs = tuple(Job(**job) for job in document.pop("jobs"))
-            return Submission(**document | {"command": tuple(document["command"])}, jobs=jobs)
+            return TypeAdapter(Submission).validate_python(document)
         except SubmissionError:
             raise
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise SubmissionError(f"{self.file} is damaged: {where}: {first['msg']}") from None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise SubmissionError(f"{self.file} is damaged: {error}") from None

@@ -49,19 +49,22 @@ def draw_codes(
     """
     found: dict[tuple[str, str], Tensor] = {}
     seeds: dict[str, dict[str, Tensor]] = {view.name: {} for view in plan.views}
-    for stack, drawn in _draws(plan).everything.draw(seed, ids, epoch, size, positions):
-        canonical = stack.op.canonical(drawn)
-        code = stack.op.encode_canonical(canonical).float()
+    for stack, uniforms, at in _draws(plan).everything.draws(seed, ids, epoch, size, positions):
+        if stack.seeded:
+            drawn = stack.op.drawn(uniforms, at)
+            code = stack.op.encode_canonical(drawn).float()
+            stack.share_seeds(drawn, seeds, len(ids))
+        else:
+            code = stack.op.drawn_code(uniforms, at)
         parts = code.unflatten(0, (len(stack.streams), len(ids))).unbind(0)
         for view, step, draw in stack.steps:
             found[view, step.id] = parts[draw]
-        stack.share_seeds(canonical, seeds, len(ids))
     codes = {}
     for plan_view in plan.views:
         own = [found[plan_view.name, step.id] for step in plan_view.steps if step.streams]
         # in memory of its own, even where it is only one step's
-        empty = torch.empty(len(ids), 0, device=ids.device)
-        codes[plan_view.name] = torch.cat(own, dim=-1) if own else empty
+        own = own or [torch.empty(len(ids), 0, device=ids.device)]
+        codes[plan_view.name] = torch.cat(own, dim=-1)
     return codes, seeds
 
 
@@ -75,8 +78,8 @@ def draw_seeds(
 ) -> dict[str, dict[str, Tensor]]:
     """The seeds that `draw_codes` gives for the same arguments, where no code is wanted."""
     found: dict[str, dict[str, Tensor]] = {view.name: {} for view in plan.views}
-    for stack, drawn in _draws(plan).seeded.draw(seed, ids, epoch, size, positions):
-        stack.share_seeds(stack.op.canonical(drawn), found, len(ids))
+    for stack, uniforms, at in _draws(plan).seeded.draws(seed, ids, epoch, size, positions):
+        stack.share_seeds(stack.op.drawn(uniforms, at), found, len(ids))
     return found
 
 
@@ -94,6 +97,11 @@ class Stack:
     steps: tuple[tuple[str, Step, int], ...]
     streams: tuple[tuple[StreamPlan, ...], ...]
 
+    @property
+    def seeded(self) -> bool:
+        """Whether seeds of random fields are among the parameters."""
+        return bool(self.steps[0][1].seeds)
+
     def share_seeds(
         self, params: Parameters, seeds: dict[str, dict[str, Tensor]], batch: int
     ) -> None:
@@ -104,7 +112,7 @@ class Stack:
             seeds: by view and `op.seed`.
             batch: B.
         """
-        for view, step, draw in self.steps if self.op.seeds else ():
+        for view, step, draw in self.steps:
             for name in step.seeds:
                 # a copy: what one view has must not change with what another has
                 rows = params[name][draw * batch : (draw + 1) * batch].clone()
@@ -162,10 +170,13 @@ class _StepDraws:
                 by_samples.setdefault(streams[0].samples, []).append(words)
         self._tables = {samples: StreamTable(words) for samples, words in by_samples.items()}
 
-    def draw(
+    def draws(
         self, seed: int, ids: Tensor, epoch: int, size: Sizes, positions: Tensor | None
-    ) -> Iterator[tuple[Stack, dict[str, Tensor]]]:
-        """What a float32 code carries of the draws of each stack; see `draw_codes`."""
+    ) -> Iterator[tuple[Stack, list[Tensor], Sizes]]:
+        """What each stack is drawn from: uniforms, and the sizes of the images; see `draw_codes`.
+
+        Both are the arguments of `Op.draw`.
+        """
         positions = _checked(ids, positions)
         size = _checked_size(size, len(ids))
         pieces = {
@@ -179,7 +190,7 @@ class _StepDraws:
             own = [next(pieces[stream.samples]) for stream in stack.streams[0]]
             if not isinstance(at, tuple):
                 at = at.repeat(len(stack.streams), 1)
-            yield stack, stack.op.carried(stack.op.draw(own, at))
+            yield stack, own, at
 
     def _find_sizes(self, size: Sizes) -> list[Sizes]:
         """The sizes of the images that reach each stack, for those that come in."""

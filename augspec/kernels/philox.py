@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from augspec.kernels.tracing import tracing
+from augspec.kernels.tracing import readable, tracing
 
 WORD = 2**32
 BLOCK_WORDS = 4
@@ -136,7 +136,7 @@ class StreamTable:
         _check_word("seed", seed)
         _check_word("epoch", epoch)
         ids = ids.long()
-        if ids.device.type == "cpu" and not tracing():
+        if readable(ids):
             drawn = torch.empty(self._total, len(ids), dtype=torch.float64)
             fill = _compiled()
             fill(ids.contiguous().numpy(), seed, epoch, *self._arrays, drawn.numpy())

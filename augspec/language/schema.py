@@ -14,7 +14,7 @@ from typing import Any
 from augspec.language.extends import KEY as EXTENDS
 from augspec.language.let import KEY as LET
 from augspec.language.let import VERBATIM
-from augspec.language.schema_shape import SpecJsonSchema, shape
+from augspec.language.schema_shape import SpecJsonSchema, for_editors
 from augspec.language.spec import Spec
 
 Schema = dict[str, Any]
@@ -33,7 +33,7 @@ _ALTERNATIVES = ("anyOf", "oneOf", "allOf")
 
 def spec_schema() -> Schema:
     """The schema (draft 2020-12) of a spec document; editors find it by its comment line."""
-    return shape(_spec_schema())
+    return for_editors(_spec_schema())
 
 
 def _spec_schema() -> Schema:

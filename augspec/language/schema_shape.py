@@ -28,7 +28,7 @@ class SpecJsonSchema(DocumentJsonSchema):
         return dft.document() if isinstance(dft, Value) else super().encode_default(dft)
 
 
-def shape(schema: dict[str, Any]) -> dict[str, Any]:
+def for_editors(schema: dict[str, Any]) -> dict[str, Any]:
     """The schema in the shape described above; it accepts the same documents.
 
     Args:

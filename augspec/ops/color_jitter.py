@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -19,6 +19,7 @@ from augspec.ops.contract import Parameters, RandomOp, Size
 from augspec.ops.effect import Effect
 from augspec.ops.lowering import Fusable, Steps
 from augspec.ops.parameter import NOT_NEGATIVE, Parameter, gated_range
+from augspec.ops.sizes import Sizes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -170,6 +171,37 @@ class ColorJitter(RandomOp):
             "hue": torch.where(black | no_hue, 0.0, hue - hue.detach().round()),
             "order": params["order"],
         }
+
+    def drawn_code(self, uniforms: Sequence[Tensor], size: Sizes) -> Tensor:
+        """See `Op.drawn_code`."""
+        import torch
+
+        from augspec.encoding.order_tables import order_tables
+        from augspec.kernels.tracing import readable
+
+        (u,) = uniforms
+        if not readable(u):
+            return super().drawn_code(uniforms, size)
+        from augspec.kernels.drawing import jitter_rows
+
+        params = self.sample(u[:, 1:], (1, 1))
+        values = [params[name].contiguous().numpy() for name in (*STEPS, "order")]
+        tables = order_tables(Order(), u.device)
+        code = u.new_empty(len(u), 11, dtype=torch.float32)
+        angles = u.new_empty(2, len(u))
+        jitter_rows(
+            u[:, 0].contiguous().numpy(),
+            self.gate,
+            *values,
+            tables.places.numpy(),
+            tables.seen.numpy(),
+            code.numpy(),
+            angles.numpy(),
+        )
+        sine, half = angles.sin().unbind(0)
+        code[:, 3] = sine + 0.0
+        code[:, 4] = 2 * half.square()
+        return code
 
     def encode_canonical(self, params: Parameters) -> Tensor:
         """See `Op.encode_canonical`; a precedence is 0 where either of its steps is neutral."""

@@ -341,6 +341,18 @@ class Op(Keeping):
 
         return torch.cat([p.codec.encode(params[p.name]) for p in self.parameters()], dim=-1)
 
+    def drawn_code(self, uniforms: Sequence[Tensor], size: Sizes) -> Tensor:
+        """The code `(B, width)` float32 of a draw, see `draw` for the arguments.
+
+        It is that of what `drawn` gives. An op that is drawn in most recipes may find it in fewer
+        steps, bit for bit the same; it must be one without `seeds`, which no code has.
+        """
+        return self.encode_canonical(self.drawn(uniforms, size)).float()
+
+    def drawn(self, uniforms: Sequence[Tensor], size: Sizes) -> dict[str, Tensor]:
+        """The canonical form of what a float32 code carries of a draw, see `draw`."""
+        return self.canonical(self.carried(self.draw(uniforms, size)))
+
     def decode(self, code: Tensor) -> dict[str, Tensor]:
         """Code columns `(B, width)` to parameters."""
         parameters = self.parameters()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from augspec.encoding.codecs import Linear, Log
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ATTEMPTS = 10  # torchvision's RandomResizedCrop gives up after as many boxes that do not fit
+
+_NAMES = ("center_y", "center_x", "height", "width")
+_CENTRE, _SIDE = Linear(0.5), Log()
 
 
 class ResizedCrop(RandomOp, SizedOp):
@@ -76,12 +81,12 @@ class ResizedCrop(RandomOp, SizedOp):
         )
 
     def _centre(self, name: str, unit: str) -> Parameter:
-        codec, smooth = Linear(0.5), self.interpolation != "nearest"
-        return Parameter(name, unit, 0.5, 0.0, 1.0, codec, smooth, possible=(0.0, 1.0))
+        smooth = self.interpolation != "nearest"
+        return Parameter(name, unit, 0.5, 0.0, 1.0, _CENTRE, smooth, possible=(0.0, 1.0))
 
     def _side(self, name: str, low: float | None) -> Parameter:
         unit, smooth, possible = f"source {name}", self.interpolation != "nearest", (SMALLEST, 1.0)
-        return Parameter(name, unit, 1.0, low, 1.0, Log(), smooth, possible=possible)
+        return Parameter(name, unit, 1.0, low, 1.0, _SIDE, smooth, possible=possible)
 
     def _smallest(self, size: Size | None) -> tuple[float | None, float | None]:
         """The smallest height and width that a draw can give, relative to the image."""
@@ -99,6 +104,11 @@ class ResizedCrop(RandomOp, SizedOp):
         """See `Op.sample`; uniforms: ten areas, ten aspect ratios, then top and left."""
         import torch
 
+        from augspec.kernels.tracing import readable
+
+        if readable(u):
+            boxes, _ = self._boxes(u, size, u[:, 0], math.inf)
+            return dict(zip(_NAMES, boxes.unbind(0), strict=True))
         height, width = sides(size, u)
         each = isinstance(height, torch.Tensor)
         most_h, most_w = (height[:, None], width[:, None]) if each else (height, width)
@@ -125,6 +135,55 @@ class ResizedCrop(RandomOp, SizedOp):
             "height": h / height,
             "width": w / width,
         }
+
+    def drawn_code(self, uniforms: Sequence[Tensor], size: Sizes) -> Tensor:
+        """See `Op.drawn_code`."""
+        from augspec.kernels.tracing import readable
+
+        (u,) = uniforms
+        if not readable(u):
+            return super().drawn_code(uniforms, size)
+        boxes, code = self._boxes(u[:, 1:], size, u[:, 0], self.gate)
+        # what float32 carries of a logarithm is that logarithm: see the third law of codecs
+        code[:, 2:] = boxes[2:].log().t()
+        return code
+
+    def _boxes(self, u: Tensor, size: Sizes, switch: Tensor, gate: float) -> tuple[Tensor, Tensor]:
+        """Boxes in machine code.
+
+        Args:
+            u: as for `sample`.
+            size: likewise.
+            switch: `(B,)`, below `gate` where there is a box; elsewhere, the identity.
+            gate: see there.
+
+        Returns:
+            The parameters `(4, B)`, and the code `(B, 4)` without that of the sides.
+        """
+        import numpy as np
+        import torch
+
+        from augspec.kernels.drawing import box_rows
+
+        rows = u.t().contiguous()
+        area = self.area.sample(rows[:ATTEMPTS])
+        aspect = self.aspect.sample(rows[ATTEMPTS : 2 * ATTEMPTS])
+        sizes = np.array([size]) if isinstance(size, tuple) else size.numpy()
+        boxes = rows.new_empty(len(_NAMES), len(u))
+        code = rows.new_empty(len(u), len(_NAMES), dtype=torch.float32)
+        box_rows(
+            rows[-2:].numpy(),
+            area.numpy(),
+            aspect.numpy(),
+            sizes,
+            self.aspect.low,
+            self.aspect.high,
+            switch.contiguous().numpy(),
+            gate,
+            boxes.numpy(),
+            code.numpy(),
+        )
+        return boxes, code
 
     def _fallback(self, size: Size) -> tuple[int, int]:
         """Height and width of the central box that torchvision takes when no attempt fits."""

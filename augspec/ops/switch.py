@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from augspec.encoding.codecs import Bit, Motion
@@ -37,6 +38,12 @@ class SwitchOp(RandomOp):
     def sample(self, u: Tensor, size: Size) -> dict[str, Tensor]:
         """See `Op.sample`."""
         return {self.switch: u.new_ones(u.shape[0])}
+
+    def drawn_code(self, uniforms: Sequence[Tensor], size: Sizes) -> Tensor:
+        """See `Op.drawn_code`: the gate itself, where there is nothing else to draw."""
+        if len(self.parameters()) > 1:
+            return super().drawn_code(uniforms, size)
+        return (uniforms[0][:, :1] < self.gate).float()
 
     def active(self, params: Parameters) -> Tensor:
         """See `Op.active`."""

@@ -125,7 +125,7 @@ class Cluster(Host):
 
     def __init__(self, run: Path, profile: str) -> None:
         folder = run / "slurm"
-        settings = [f"retries={10**6}", "backoff=1", "signal_delay=30"]
+        settings = [f"retries={10**6}", "backoff=0", "signal_delay=30"]
         where = load_profile(profile, settings)
         self._launcher = Launcher(where, folder / "logs", folder / "attempts")
         self._task = Task(Train(run), folder / "attempts", Path.cwd())

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision.transforms.v2.functional as F
 from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 
@@ -93,6 +92,9 @@ def header_size(
 
 def to_square(picture: Image.Image, size: int) -> Tensor:
     """Resizes the shorter side to `size` and crops the centre: uint8 `(3, size, size)`."""
+    # torchvision takes seconds to import, and who checks or submits a run reads no image
+    import torchvision.transforms.v2.functional as F
+
     resized = F.resize(picture, [size], interpolation=F.InterpolationMode.BILINEAR)
     return _to_tensor(F.center_crop(resized, [size, size])).contiguous()
 

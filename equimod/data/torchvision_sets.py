@@ -2,22 +2,27 @@
 
 Where several processes of one machine start at once, let one of them build the data first:
 torchvision's downloads do not wait for each other.
+
+torchvision takes seconds to import, which who checks or submits a run need not wait for: it is
+imported where a set is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 import torch
 from pydantic import Field
-from torchvision.datasets import CIFAR10, CIFAR100, STL10
 
 from augspec import DocumentModel
 from equimod.data.base import DataError, Split, fingerprint, resolve
 from equimod.data.memory import InMemoryImages
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10, STL10
 
 T = TypeVar("T")
 
@@ -36,6 +41,8 @@ class CIFAR10Config(_TorchvisionConfig):
 
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Reads one split into memory; see `read_cifar`."""
+        from torchvision.datasets import CIFAR10
+
         return read_cifar(CIFAR10, "CIFAR-10", resolve(self.root, base_dir), split, self.download)
 
 
@@ -46,6 +53,8 @@ class CIFAR100Config(_TorchvisionConfig):
 
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Reads one split into memory; see `read_cifar`."""
+        from torchvision.datasets import CIFAR100
+
         return read_cifar(CIFAR100, "CIFAR-100", resolve(self.root, base_dir), split, self.download)
 
 
@@ -63,6 +72,8 @@ class STL10Config(_TorchvisionConfig):
 
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Reads one split into memory; see `read_stl10`."""
+        from torchvision.datasets import STL10
+
         root = resolve(self.root, base_dir)
         return read_stl10(STL10, root, split, self.unlabeled, self.download)
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import augspec
 import slurm
 from slurm.profile import Profile
+
+EXTENDS = "The path of a profile, from this file on: what is left out here is taken from there."
+LET = "Values by name; `$name` stands for one of them anywhere below."
 
 
 class UnknownProfileError(ValueError):
@@ -31,7 +35,18 @@ def load_profile(name: str | Path, overrides: Sequence[str] = ()) -> Profile:
         UnknownProfileError: there is none of that name.
         SpecError: the file has mistakes; all of them at once.
     """
-    return augspec.load_model(Profile, _path(str(name)), overrides, allow_outside=True)
+    try:
+        return augspec.load_model(Profile, _path(str(name)), overrides, allow_outside=True)
+    except augspec.SpecError as error:
+        raise augspec.SpecError(*map(_under_its_option, error.diagnostics)) from None
+
+
+def _under_its_option(mistake: augspec.Diagnostic) -> augspec.Diagnostic:
+    """A mistake in an assignment, under the name of the option that a person has typed."""
+    place = mistake.position
+    if place is None or place.file != "--set":
+        return mistake
+    return replace(mistake, position=replace(place, file="--profile-set"))
 
 
 def known_profiles() -> dict[str, Path]:
@@ -65,10 +80,17 @@ def profile_schema() -> str:
     """The JSON Schema of profiles, as `specs/schema/profile.schema.json` holds it."""
     schema = Profile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    for model in (schema, *schema["$defs"].values()):
+        for field in model["properties"].values():
+            field.pop("title", None)  # the name in other letters
     # documents may build on others (see `augspec.load_model`)
-    for name in ("extends", "let"):
-        schema["properties"][name] = {}
-    return json.dumps(schema, indent=2) + "\n"
+    schema["properties"] |= {
+        "extends": {"type": "string", "description": EXTENDS},
+        "let": {"type": "object", "description": LET},
+    }
+    schema["required"].remove("name")
+    schema |= {"if": {"required": ["extends"]}, "else": {"required": ["name"]}}
+    return json.dumps(augspec.for_editors(schema), indent=2) + "\n"
 
 
 if __name__ == "__main__":

@@ -160,6 +160,7 @@ def submit(request: Request) -> Submission:
             command=(Path(sys.argv[0]).name, *sys.argv[1:]),
             host=socket.gethostname(),
             code=snapshot.hash,
+            jobs=(),
         )
         return launch(folder, submission, request.profile, [p.name for p in request.points])
 

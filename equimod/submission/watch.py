@@ -94,7 +94,9 @@ def show_logs(root: Path, point: str | None, *, follow: bool, lines: int) -> int
             _follow(root, logs, console, lines)
         else:
             for path, label in logs.items():
-                _show_end(label, path, console, lines)
+                if _show_head(label, path, console):
+                    for line in tail(path, lines):
+                        console.print(Text(line), soft_wrap=True)
     except MENDABLE as error:
         return mistake(error)
     return 0
@@ -112,19 +114,19 @@ def _logs(root: Path, points: Sequence[PointStatus]) -> dict[Path, str]:
     return found
 
 
-def _show_end(label: str, path: Path, console: Console, lines: int) -> None:
+def _show_head(label: str, path: Path, console: Console) -> bool:
+    """Names a log; returns whether it is there."""
     console.print(Text(f"==> {label}: {path}", "bold"), soft_wrap=True)
-    if not path.is_file():
+    there = path.is_file()
+    if not there:
         console.print(Text("nothing yet", "dim"))
-        return
-    for line in tail(path, lines):
-        console.print(Text(line), soft_wrap=True)
+    return there
 
 
 def _follow(root: Path, logs: dict[Path, str], console: Console, lines: int) -> None:
     for path, label in logs.items():
-        _show_end(label, path, console, lines)
-    for line in follow(list(logs), _until_done(root)):
+        _show_head(label, path, console)
+    for line in follow(list(logs), _until_done(root), lines):
         label = f"{logs[line.path]}: " if len(logs) > 1 else ""
         console.print(Text.assemble((label, "cyan"), line.text), soft_wrap=True)
 

@@ -64,7 +64,7 @@ def evaluate_run(
         overrides: assignments inside `evaluation` or `data`.
         augmentations: measure on the views of this spec; the results get a folder of their own.
         checkpoint: which checkpoint of each arm; for another than the last, the same.
-        patience: seconds to wait for another process that works in the folder.
+        patience: seconds to wait for another process that writes there.
 
     Returns:
         The exit status, see `train_run`.
@@ -90,7 +90,9 @@ def evaluate_run(
     def work(console: Console) -> None:
         base, origin = folder.working_folder(), (trained.spec, folder)
         execution = Execution(run, results, base, console, trained=origin)
-        with execution.alone_in(folder, patience):
+        # of the run itself, it only reads, and checkpoints are replaced as a whole: what a training
+        # has kept can be measured while the training goes on
+        with execution.alone_in(results, patience):
             execution.evaluate(checkpoint)
 
     return _guarded(work, "the same command")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from augspec import Layout, Plan
-from equimod.config import RunConfig
+from equimod.config import RunConfig, TrainingConfig
 from equimod.data import ImageData
 from equimod.training.checkpoint import CheckpointError, differences
 
@@ -65,7 +67,7 @@ def require_same_origin(
     """
     layout = code_layout(plan, config)
     layout.require(Layout.from_document(layout.view, header["layout"]), f"checkpoint {path}")
-    changed = differences(_decisive(config), header["config"])
+    changed = differences(_decisive(config), _completed(header["config"], config))
     if header["plan"] != plan.hash:
         changed.append("the augmentation spec")
     if header["data"] != data.fingerprint:
@@ -85,6 +87,27 @@ def _decisive(config: RunConfig) -> dict[str, Any]:
         plain.pop(field)
     for field in INDIFFERENT_TRAINING + PROCESSES * config.training.sync_batch_norm:
         plain["training"].pop(field)
-    if not config.views.local:
-        plain["views"].pop("local")  # which is not known to checkpoints that were written before it
     return plain
+
+
+def _completed(decisive: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    """The same part of an older checkpoint's config, with the fields that have come since.
+
+    A new field's default is what runs did before there was the field.
+
+    Args:
+        decisive: as the checkpoint has it.
+        config: from which what is not decisive is taken, so that the whole can be read.
+    """
+    plain = config.model_dump(mode="json")
+    merged = {**plain, **decisive, "training": {**plain["training"], **decisive["training"]}}
+    for field in TrainingConfig.model_fields.keys() - decisive["training"].keys():
+        if field not in INDIFFERENT_TRAINING + PROCESSES:
+            merged["training"].pop(field)
+    for field in RunConfig.model_fields.keys() - decisive.keys():
+        if field not in INDIFFERENT:
+            merged.pop(field)
+    try:
+        return _decisive(RunConfig.model_validate(merged))
+    except ValidationError:  # a field that is no more, which the message shall name
+        return decisive

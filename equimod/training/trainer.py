@@ -24,7 +24,7 @@ from equimod.data import (
     number_of_batches,
     require_one_size,
 )
-from equimod.schedule import learning_rate
+from equimod.schedule import learning_rate, loss_weight
 from equimod.sync_batch_norm import synchronised
 from equimod.training.checkpoint import (
     CHECKPOINT,
@@ -240,7 +240,7 @@ class Trainer:
         )
 
     def _train_step(self, batch: Batch, epoch: int, began: float) -> None:
-        rate = self._set_learning_rate()
+        rates = {"lr": self._set_learning_rate(), **self._set_weight()}
         losses = self._losses(batch, epoch)
         self.stepper.zero_grad()
         self.fabric.backward(losses["loss"])
@@ -257,7 +257,7 @@ class Trainer:
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         if self.log is not None and self.step % self.config.training.log_every == 0:
-            self.log.write(self.step, self.step / self.epoch_steps, lr=rate, **values)
+            self.log.write(self.step, self.step / self.epoch_steps, **rates, **values)
         if self.progress is not None:
             speed = {"images/s": self.images_per_second}
             self.progress(self.step, self.total_steps, values | speed)
@@ -276,9 +276,8 @@ class Trainer:
         positions = self.fabric.to_device(batch.positions)
         codes = self.pipeline.draw(*which, positions)
         seeds = self.pipeline.seeds(*which, positions)
-        wanted = [*views.augmented, *views.local] + (
-            [views.reference] if self.learner.equimod else []
-        )
+        reference = [views.reference] if self.learner.equimod else []
+        wanted = [*views.augmented, *views.local, *reference]
         codes = {name: codes[name] for name in wanted}
         rendered = self.pipeline.apply(images, self.pipeline.decode(codes, seeds, strict=None))
         losses: dict[str, Tensor] = self.model(
@@ -297,6 +296,22 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
+
+    def _set_weight(self) -> dict[str, float]:
+        """Sets lambda; gives it as a value to record, if it changes."""
+        config = self.config.equimod
+        if config is None:
+            return {}
+        self.learner.weight = loss_weight(
+            self.step,
+            self.total_steps,
+            round(config.weight_warmup_epochs * self.epoch_steps),
+            config.weight,
+            config.weight_final,
+            config.weight_schedule,
+        )
+        changes = config.weight_schedule != "constant" or config.weight_warmup_epochs > 0
+        return {"equimod_weight": self.learner.weight} if changes else {}
 
     def _end_epoch(self, epoch: int) -> None:
         """Records the epoch's means, and what the encoder is worth if that is due.

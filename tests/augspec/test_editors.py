@@ -12,17 +12,17 @@ import sys
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import augspec
 from augspec.language.schema import spec_schema
-from augspec.language.schema_shape import shape
+from augspec.language.schema_shape import for_editors
 from augspec.ops import OPS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "editors"))
-from language_server import LanguageServer, extent, server_command
+from editor import Editor, running_server
+from language_server import LanguageServer, extent
 
 SPECS = sorted((Path(__file__).parents[2] / "specs" / "augmentations").glob("*.yaml"))
 HEAD = "# yaml-language-server: $schema=augspec.schema.json\n"
@@ -34,45 +34,14 @@ NUMBERS = count()
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("specs")
-    (found / "augspec.schema.json").write_text(json.dumps(shape(spec_schema())))
+    (found / "augspec.schema.json").write_text(json.dumps(for_editors(spec_schema())))
     return found
 
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[LanguageServer]:
-    try:
-        command = server_command()
-    except FileNotFoundError as missing:
-        pytest.skip(str(missing))
-    with LanguageServer(command, folder) as running:
+    with running_server(folder) as running:
         yield running
-
-
-class Editor:
-    """A document in the server; `|` in its text is the cursor."""
-
-    def __init__(self, server: LanguageServer, path: Path, text: str) -> None:
-        before = text.partition("|")[0]
-        self.line, self.column = before.count("\n"), len(before) - before.rfind("\n") - 1
-        self.text = text.replace("|", "", 1)
-        self._server, self._path = server, path
-        self.diagnostics = server.open(path, self.text)
-
-    def marked(self) -> list[tuple[str, str]]:
-        """The text under each squiggle, which must stay on one line, and its message."""
-        found = []
-        for diagnostic in self.diagnostics:
-            line, column, last, end = extent(diagnostic)
-            assert line == last, diagnostic
-            found.append((self.text.split("\n")[line][column:end], diagnostic["message"]))
-        return sorted(found)
-
-    def completions(self) -> dict[str, dict[str, Any]]:
-        items = self._server.complete(self._path, self.line, self.column)
-        return {item["label"]: item for item in items}
-
-    def hover(self) -> str:
-        return self._server.hover(self._path, self.line, self.column)
 
 
 @pytest.fixture

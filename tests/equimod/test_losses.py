@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from equimod import contrast, distributed
+from equimod.equivariance_losses import equivariance_loss
 from equimod.losses import byol_loss, equivariance_nt_xent, info_nce, nt_xent
 from equimod.redundancy import barlow_twins_loss, vicreg_loss
 from equimod.ssl import BYOL
@@ -184,8 +185,11 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "stopped": lambda y: equivariance_nt_xent([x.detach() for x in y[:2]], y[2:]),
     "byol": lambda y: byol_loss(y[0], y[1]),
     "barlow_twins": lambda y: barlow_twins_loss(y[0], y[1], 0.1),
-    "vicreg": lambda y: vicreg_loss(y[0], y[1]),
+    "vicreg, weighted": lambda y: vicreg_loss(y[0], y[1], 2, 3, 5),
     "info_nce": lambda y: info_nce(y[0], y[1], 0.5),
+    "cosine": lambda y: equivariance_loss("cosine", y[:2], y[2:]),
+    "vicreg": lambda y: equivariance_loss("vicreg", y[:2], y[2:]),
+    "vicreg stopped": lambda y: equivariance_loss("vicreg", [x.detach() for x in y[:2]], y[2:]),
 }
 IMAGES = 12
 

@@ -189,7 +189,9 @@ def test_shapes_that_do_not_fit_are_refused(
 def test_widths_and_predictors_that_do_not_exist_are_refused() -> None:
     with pytest.raises(ValueError, match="code_dim must be at least 1, not 0"):
         EquiMod(16, 0)
-    with pytest.raises(ValueError, match=r"unknown predictor 'afine'; known: \['affine'\]"):
+    with pytest.raises(
+        ValueError, match=r"predictor 'afine'; did you mean 'affine'\?; known: affine"
+    ):
         EquiMod(16, 4, predictor="afine")  # type: ignore[arg-type]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equimod.schedule import learning_rate
+from equimod.schedule import learning_rate, loss_weight
 
 
 def test_the_end_points() -> None:
@@ -50,3 +50,33 @@ def test_it_rises_then_falls_without_leaps(run: tuple[int, int, float, float]) -
 def test_steps_outside_the_run_are_refused(step: int, total: int, warmup: int) -> None:
     with pytest.raises(ValueError, match="must lie in"):
         learning_rate(step, total, warmup, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0, 1, 2, 2, 2, 2, 2]),
+        ("linear", [0, 1, 2, 1.75, 1.5, 1.25, 1]),
+        ("cosine", [0, 1, 2] + [1.5 + math.cos(math.pi * k / 4) / 2 for k in (1, 2, 3, 4)]),
+    ],
+)
+def test_the_weight_of_a_loss(schedule, expected: list[float]) -> None:
+    found = [loss_weight(step, 6, 2, 2.0, 1.0, schedule) for step in range(7)]
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_the_edges_of_a_weights_schedule(schedule) -> None:
+    # without warm-up it begins at the weight itself, and may go up from 0
+    assert loss_weight(0, 5, 0, 0.3, 0.9, schedule) == pytest.approx(0.3)
+    if schedule != "constant":
+        assert loss_weight(5, 5, 0, 0.3, 0.9, schedule) == pytest.approx(0.9)
+        rising = [loss_weight(k, 5, 0, 0.0, 1.0, schedule) for k in range(6)]
+        assert rising == sorted(rising) and rising[0] == 0 and rising[-1] == pytest.approx(1)
+    else:
+        assert {loss_weight(k, 5, 0, 0.3, 0.9) for k in range(6)} == {0.3}
+    assert loss_weight(4, 4, 4, 0.3, 0.9, schedule) == 0.3  # all of it is warm-up
+    with pytest.raises(ValueError, match=r"step must lie in \[0, 5\], not 6"):
+        loss_weight(6, 5, 0, 1.0, 0.0, schedule)
+    with pytest.raises(ValueError, match="warmup_steps"):
+        loss_weight(1, 5, 6, 1.0, 0.0, schedule)

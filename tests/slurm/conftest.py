@@ -40,7 +40,13 @@ class Jobs:
         self.folder = folder
         self.ids: list[str] = []
 
-    def submit(self, *works: Work, after: Sequence[str] = (), **profile: object) -> list[str]:
+    def submit(
+        self,
+        *works: Work,
+        after: Sequence[str] = (),
+        token: str | None = None,
+        **profile: object,
+    ) -> list[str]:
         """Submits works as a job, or as an array; returns their ids."""
         given: dict[str, object] = {
             "memory": "200MB",
@@ -50,8 +56,9 @@ class Jobs:
         }
         given |= {"environment": {"PYTHONPATH": HERE}}
         where = Profile.model_validate({"version": 1, "name": "test"} | given | profile)
-        launcher = Launcher(where, self.folder / "logs", self.folder / "attempts")
-        tasks = [Task(work, self.folder / "attempts", self.folder) for work in works]
+        records = self.folder / "attempts"
+        launcher = Launcher(where, self.folder / "logs", records, token=token)
+        tasks = [Task(work, records, self.folder) for work in works]
         new = launcher.submit("test", tasks, after)
         self.ids += new
         return new

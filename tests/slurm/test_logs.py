@@ -109,6 +109,21 @@ def test_a_log_that_is_not_there(tmp_path: Path) -> None:
         tail(tmp_path / "log", 3)
 
 
+@pytest.mark.parametrize("lines", [0, 1, 2, 9])
+def test_nothing_is_lost_between_the_end_and_what_follows(tmp_path: Path, lines: int) -> None:
+    path = tmp_path / "a"
+    path.write_text("one\ntwo\nthr")
+
+    def stop() -> bool:
+        with path.open("a") as file:
+            file.write("ee\nfour\n")
+        return True
+
+    seen = [line.text for line in follow([path], stop, lines)]
+    every = ["one", "two", "three", "four"]
+    assert seen == {0: ["ee", "four"], 1: ["three", "four"], 2: every[1:], 9: every}[lines]
+
+
 def test_two_logs_that_processes_write(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_text("old\n")

@@ -63,6 +63,8 @@ DAMAGES: dict[str, Callable[[Document], object]] = {
     "a job that is a number": lambda d: d | {"jobs": [3]},
     "a job without a kind": lambda d: d | {"jobs": [{"point": ""}]},
     "a command that is a number": lambda d: d | {"command": 3},
+    "a name that is a number": lambda d: d | {"name": 3},
+    "an id that is a list": lambda d: d | {"jobs": [{"point": "", "kind": "train", "id": [1]}]},
 }
 
 

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from augspec.language.schema import spec_schema
-from augspec.language.schema_shape import SpecJsonSchema, shape
+from augspec.language.schema_shape import SpecJsonSchema, for_editors
 from augspec.language.spec import Spec
 from augspec.ops import OPS
 
@@ -19,15 +19,15 @@ def parts(node: Any) -> list[dict[str, Any]]:
 def test_the_schema_that_it_gets_stays_as_it_is_and_twice_is_once() -> None:
     schema = spec_schema()
     before = copy.deepcopy(schema)
-    shaped = shape(schema)
+    shaped = for_editors(schema)
     assert schema == before
-    assert shape(shaped) == shaped
+    assert for_editors(shaped) == shaped
 
 
 def test_an_op_is_asked_for_before_its_fields() -> None:
     (union,) = [
         part
-        for part in parts(shape(Spec.model_json_schema())["$defs"]["View"])
+        for part in parts(for_editors(Spec.model_json_schema())["$defs"]["View"])
         if "allOf" in part and part.get("title") == "op"
     ]
     assert union["required"] == ["op"]
@@ -40,7 +40,7 @@ def test_an_op_is_asked_for_before_its_fields() -> None:
 
 def test_no_default_that_a_document_may_not_hold_is_offered() -> None:
     for schema in (spec_schema(), Spec.model_json_schema(schema_generator=SpecJsonSchema)):
-        for part in parts(shape(schema)):
+        for part in parts(for_editors(schema)):
             default = part.get("default", 0)
             assert default is not None
             assert not isinstance(default, dict) or "type" in default or "$ref" in default
@@ -54,7 +54,9 @@ def test_a_drawn_default_is_as_a_person_writes_it() -> None:
 
 
 def test_the_kinds_of_drawn_values_are_one_mapping_of_which_one_field_excludes_the_others() -> None:
-    threshold = shape(Spec.model_json_schema())["$defs"]["Solarize"]["properties"]["threshold"]
+    threshold = for_editors(Spec.model_json_schema())["$defs"]["Solarize"]["properties"][
+        "threshold"
+    ]
     assert threshold["if"] == {"type": "object"}
     kinds = threshold["then"]
     assert {"log_uniform", "normal", "choice", "weights"} <= set(kinds["properties"])
@@ -66,6 +68,6 @@ def test_the_kinds_of_drawn_values_are_one_mapping_of_which_one_field_excludes_t
 
 
 def test_only_names_that_fit_the_pattern_are_keys_of_views() -> None:
-    views = shape(Spec.model_json_schema())["properties"]["views"]
+    views = for_editors(Spec.model_json_schema())["properties"]["views"]
     assert views["additionalProperties"] is False
     assert "must match" in views["errorMessage"]

@@ -187,15 +187,36 @@ def test_a_checkpoint_from_before_local_views_is_still_one_of_its_run(
     tiny: Path, trained: Path
 ) -> None:
     header = load_checkpoint(trained / CHECKPOINT).header
-    assert header["config"]["views"].keys() == {"reference", "augmented"}
+    assert header["config"]["views"].pop("local") == []
     run = load_run(tiny)
     plan = augspec.make_plan(run.spec)
     data = run.shared.data.build("train", run.base)
     require_same_origin(header, run.arms[ARM], plan, data, trained)
     local = run.arms[ARM].views.model_copy(update={"local": ("flipped",)})
     other = run.arms[ARM].model_copy(update={"views": local})
-    with pytest.raises(CheckpointError, match=r"views.local: None there, \['flipped'\] here"):
+    with pytest.raises(CheckpointError, match=r"views.local: \[\] there, \['flipped'\] here"):
         require_same_origin(header, other, plan, data, trained)
+
+
+def test_a_checkpoint_from_before_a_field_goes_on_with_its_default(
+    tiny: Path, trained: Path, path: Path
+) -> None:
+    """What 0.1.0's first checkpoints say of EquiMod and of training, word for word."""
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.header["config"]
+    config["equimod"] = {"weight": 1.0, "hidden": 16, "dim": 8, "temperature": 0.2}
+    config["equimod"] |= {"predictor": "affine", "negatives": "all", "stop_gradient": False}
+    for field in config.keys() - {"version", "seed", "views", "encoder", "method", "equimod"}:
+        if field != "training":
+            del config[field]
+    save_checkpoint(path, checkpoint)
+    check(tiny, path.parent)
+    with pytest.raises(CheckpointError, match=r"in:\n  equimod.rank: 8 there, 4 here\n"):
+        check(tiny, path.parent, f"arms.{ARM}.equimod.rank=4")
+    config["equimod"]["gone"] = 1
+    save_checkpoint(path, checkpoint)
+    with pytest.raises(CheckpointError, match=r"equimod\.gone: 1 there, None here"):
+        check(tiny, path.parent)
 
 
 def test_a_batch_larger_than_the_data(tiny: Path, tmp_path: Path) -> None:

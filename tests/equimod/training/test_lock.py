@@ -9,12 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+from equimod_command import equimod
 
+from equimod.report.results import read_summary
 from equimod.training.lock import LockedError, locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from equimod.report.results import read_summary
 from equimod.training.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
@@ -69,3 +72,22 @@ def test_where_nothing_came_of_it_no_folder_stays(tmp_path: Path) -> None:
     with locked(tmp_path):
         pass
     assert (tmp_path / ".lock").exists()
+
+
+def test_what_is_kept_can_be_measured_while_the_training_goes_on(
+    tiny: Path, tmp_path: Path
+) -> None:
+    quick = ["evaluation.probe=null", "evaluation.linear=null", "evaluation.baselines=[]"]
+    sets = [*quick, "arms={}", "training.epochs=1", "training.evaluate_every=1"]
+    run = tmp_path / "run"
+    with equimod("train", tiny, "--out", run, sets=sets) as process:
+        assert process.wait(120) == 0
+    with locked(run):
+        with equimod("eval", run, "--checkpoint", "best", sets=[]) as process:
+            assert process.wait(120) == 0
+        with equimod("eval", run, sets=[]) as process:
+            _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "is being worked on by" in err
+    ours, theirs = (read_summary(run / name / "summary.json") for name in ("with-best", ""))
+    assert ours.arms[0].metrics["knn/shape"] == theirs.arms[0].metrics["knn/shape"]
