@@ -187,6 +187,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "cosine": lambda y: equivariance_loss("cosine", y[:2], y[2:]),
     "barlow_twins": lambda y: barlow_twins_loss(y[0], y[1], 0.1),
     "vicreg": lambda y: vicreg_loss(y[0], y[1]),
+    "vicreg, weighted": lambda y: vicreg_loss(y[0], y[1], 2, 3, 5),
     "vicreg of predictions": lambda y: equivariance_loss("vicreg", y[:2], y[2:]),
     "vicreg stopped": lambda y: equivariance_loss("vicreg", [x.detach() for x in y[:2]], y[2:]),
     "info_nce": lambda y: info_nce(y[0], y[1], 0.5),

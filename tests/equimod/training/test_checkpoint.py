@@ -183,6 +183,21 @@ def test_what_does_not_decide_the_weights_may_change(tiny: Path, trained: Path) 
     check(tiny, trained, *harmless)
 
 
+def test_a_checkpoint_from_before_local_views_is_still_one_of_its_run(
+    tiny: Path, trained: Path
+) -> None:
+    header = load_checkpoint(trained / CHECKPOINT).header
+    assert header["config"]["views"].pop("local") == []
+    run = load_run(tiny)
+    plan = augspec.make_plan(run.spec)
+    data = run.shared.data.build("train", run.base)
+    require_same_origin(header, run.arms[ARM], plan, data, trained)
+    local = run.arms[ARM].views.model_copy(update={"local": ("flipped",)})
+    other = run.arms[ARM].model_copy(update={"views": local})
+    with pytest.raises(CheckpointError, match=r"views.local: \[\] there, \['flipped'\] here"):
+        require_same_origin(header, other, plan, data, trained)
+
+
 def test_a_checkpoint_from_before_a_field_goes_on_with_its_default(
     tiny: Path, trained: Path, path: Path
 ) -> None:
@@ -202,21 +217,6 @@ def test_a_checkpoint_from_before_a_field_goes_on_with_its_default(
     save_checkpoint(path, checkpoint)
     with pytest.raises(CheckpointError, match=r"equimod\.gone: 1 there, None here"):
         check(tiny, path.parent)
-
-
-def test_a_checkpoint_from_before_local_views_is_still_one_of_its_run(
-    tiny: Path, trained: Path
-) -> None:
-    header = load_checkpoint(trained / CHECKPOINT).header
-    del header["config"]["views"]["local"]
-    run = load_run(tiny)
-    plan = augspec.make_plan(run.spec)
-    data = run.shared.data.build("train", run.base)
-    require_same_origin(header, run.arms[ARM], plan, data, trained)
-    local = run.arms[ARM].views.model_copy(update={"local": ("flipped",)})
-    other = run.arms[ARM].model_copy(update={"views": local})
-    with pytest.raises(CheckpointError, match=r"views.local: \[\] there, \['flipped'\] here"):
-        require_same_origin(header, other, plan, data, trained)
 
 
 def test_a_batch_larger_than_the_data(tiny: Path, tmp_path: Path) -> None:
