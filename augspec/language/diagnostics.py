@@ -140,6 +140,8 @@ def _excerpt(line: str, start: int, span: int) -> tuple[str, str]:
 
 def _printable(text: str) -> str:
     """Tabs as spaces, and control characters as a visible mark (they could steer a terminal)."""
+    if text.isprintable():
+        return text  # nearly every line: a document of many mistakes is not to take seconds
     return "".join(
         _TAB if char == "\t" else "\ufffd" if unicodedata.category(char) == "Cc" else char
         for char in text
@@ -148,7 +150,7 @@ def _printable(text: str) -> str:
 
 def _width(text: str) -> int:
     """How many columns of a terminal the text takes."""
-    return sum(_columns(char) for char in text)
+    return len(text) if text.isascii() else sum(_columns(char) for char in text)
 
 
 def _columns(char: str) -> int:
@@ -159,6 +161,8 @@ def _columns(char: str) -> int:
 
 def _head(text: str, room: int) -> tuple[str, bool]:
     """As much of the text's beginning as fits, and whether anything was cut."""
+    if text.isascii():
+        return text[:room], len(text) > room
     used = 0
     for index, char in enumerate(text):
         used += _columns(char)
