@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equimod.losses import equivariance_nt_xent, nt_xent
-    from equimod.module import EquiMod, EquiModConfig, EquiModOutput
+    from equimod.module import EquiMod, EquiModOutput
+    from equimod.module_config import EquiModConfig
 
 _HOME_OF = {
     "EquiMod": "equimod.module",
-    "EquiModConfig": "equimod.module",
+    "EquiModConfig": "equimod.module_config",
     "EquiModOutput": "equimod.module",
     "equivariance_nt_xent": "equimod.losses",
     "nt_xent": "equimod.losses",

@@ -17,9 +17,9 @@ from equimod.code_columns import CodesError, code_columns
 from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
-from equimod.module import EquiModConfig
+from equimod.module_config import EquiModConfig
 from equimod.optim import OptimizerConfig
-from equimod.ssl import TAKES_CROPS, MethodConfig
+from equimod.ssl import TAKES_CROPS, WITHOUT_TARGET, MethodConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=64)]
 
@@ -172,6 +172,11 @@ class RunConfig(DocumentModel):
             raise fault(message + "set one of them, and the other to null", "neighbour")
         if self.views.local:
             raise fault(f"must be empty beside neighbour {self.neighbour.name!r}", "views", "local")
+        if self.neighbour.changes_features and self.method.has_target:
+            name, method = self.neighbour.name, self.method.name
+            message = f"{name!r} changes what the method's projector is shown, which the target "
+            message += f"network of {method!r} would not see"
+            raise fault(f"{message} (methods without: {', '.join(WITHOUT_TARGET)})", "neighbour")
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.care import CARE, CAREConfig
 from equimod.baselines.cassle import Cassle, CassleConfig
 from equimod.baselines.essl import ESSL, ESSLConfig
-from equimod.baselines.inputs import Given, given, shares, vectors
+from equimod.baselines.inputs import OF_ONE_SIZE, Given, given, shares, vectors
 from equimod.baselines.sen import SEN, SENConfig
 from equimod.baselines.seq_jepa import SeqJEPA, SeqJEPAConfig
 from equimod.baselines.sie import SIE, SIEConfig
@@ -32,6 +32,7 @@ NeighbourConfig = Annotated[
 __all__ = [
     "CARE",
     "ESSL",
+    "OF_ONE_SIZE",
     "SEN",
     "SIE",
     "STL",

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from augspec import meant
-from equimod.baselines.base import Neighbour, NeighbourOptions, Pair, at_least_float32
+from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
+from equimod.losses import at_least_float32
 
 TASKS = ("crop", "color", "flip", "blur", "rot", "sol")
 """The groups of columns of the `augself` format, each with a head of its own."""

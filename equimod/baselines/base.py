@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -73,6 +72,8 @@ class NeighbourOptions(DocumentModel):
 
     reads: ClassVar[Reads] = "codes"
     """What it gets of the parameters of the views."""
+    changes_features: ClassVar[bool] = False
+    """Whether the invariance method is shown other features than the encoder's."""
 
     weight: float = Field(default=1.0, ge=0)
     """Weight of the neighbour's loss beside the method's."""
@@ -103,11 +104,6 @@ class NeighbourOptions(DocumentModel):
         Raises:
             ValueError: the vectors lack what it needs; the message says what.
         """
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """The same values, in float32 where they had fewer digits: losses are no place to save."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def require_rows(name: str, rows: int, multiple: int) -> None:

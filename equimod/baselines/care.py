@@ -14,11 +14,11 @@ from equimod.baselines.base import (
     Neighbour,
     NeighbourOptions,
     Pair,
-    at_least_float32,
     require_rows,
 )
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
+from equimod.losses import at_least_float32
 
 
 class CARE(Neighbour):

@@ -51,6 +51,7 @@ class CassleConfig(NeighbourOptions):
     """CASSLE (Przewiezlikowski et al., 2023); the defaults are those of the published command."""
 
     reads: ClassVar[Reads] = "cassle"
+    changes_features: ClassVar[bool] = True
     name: Literal["cassle"] = "cassle"
 
     width: int = Field(default=64, ge=1)

@@ -10,8 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equimod.baselines.base import Neighbour, NeighbourOptions, Pair, at_least_float32
+from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.inputs import Given, Reads
+from equimod.losses import at_least_float32
 
 TURNS = 4
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Reads: TypeAlias = Literal["nothing", "codes", "relative", "augself", "cassle"]
 """The vectors of views a and b: none; the canonical codes of a and of b; the relative codes from a
 to b and from b to a; AugSelf's differences a - b and b - a; CASSLE's descriptions of a and of b."""
+OF_ONE_SIZE: frozenset[Reads] = frozenset({"relative", "cassle"})
+"""Those that are known for source images of one size only."""
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from torch import Tensor
 
 import augspec
 from equimod import distributed
-from equimod.baselines.base import Neighbour, NeighbourOptions, Pair, at_least_float32
+from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
+from equimod.losses import at_least_float32
 
 if TYPE_CHECKING:
     from augspec import RelativeLayout

@@ -9,9 +9,10 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from equimod.baselines.base import Neighbour, NeighbourOptions, Pair, at_least_float32
+from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
+from equimod.losses import at_least_float32
 
 
 class SeqJEPA(Neighbour):

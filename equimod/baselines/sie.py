@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from equimod import distributed
-from equimod.baselines.base import Neighbour, NeighbourOptions, Pair, at_least_float32
+from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.hyper import HyperLinear
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
+from equimod.losses import at_least_float32
 
 
 class SIE(Neighbour):
@@ -125,6 +126,7 @@ class SIEConfig(NeighbourOptions):
     """SIE (Garrido et al., ICML 2023); the defaults are those of the published command."""
 
     reads: ClassVar[Reads] = "relative"
+    changes_features: ClassVar[bool] = True
     name: Literal["sie"] = "sie"
 
     method_weight: float = Field(default=0.0, ge=0)

@@ -26,17 +26,18 @@ MethodConfig = Annotated[
     Field(discriminator="name"),
 ]
 
-TAKES_CROPS = tuple(
-    config.model_fields["name"].default
-    for config in get_args(get_args(MethodConfig)[0])
-    if config.takes_crops
-)
+_CONFIGS = {c.model_fields["name"].default: c for c in get_args(get_args(MethodConfig)[0])}
+
+TAKES_CROPS = tuple(name for name, config in _CONFIGS.items() if config.takes_crops)
 """The names of the methods that take local crops beside their two views."""
+WITHOUT_TARGET = tuple(name for name, config in _CONFIGS.items() if not config.has_target)
+"""The names of the methods without a target network."""
 
 __all__ = [
     "BYOL",
     "DINO",
     "TAKES_CROPS",
+    "WITHOUT_TARGET",
     "BYOLConfig",
     "BarlowTwins",
     "BarlowTwinsConfig",

@@ -57,6 +57,8 @@ class MethodDocument(DocumentModel):
 
     takes_crops: ClassVar[bool] = False
     """Whether the method takes local crops beside its two views."""
+    has_target: ClassVar[bool] = False
+    """Whether a target network, with an encoder of its own, sees the views, too."""
 
 
 def two(method: str, what: str, tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -58,6 +58,8 @@ class BYOL(TargetMethod):
 
 class BYOLConfig(MethodDocument):
     """BYOL (Grill et al., NeurIPS 2020)."""
+
+    has_target: ClassVar[bool] = True
 
     name: Literal["byol"] = "byol"
 

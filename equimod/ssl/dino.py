@@ -189,6 +189,7 @@ class DINOConfig(MethodDocument):
     """
 
     takes_crops: ClassVar[bool] = True
+    has_target: ClassVar[bool] = True
 
     name: Literal["dino"] = "dino"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -69,6 +69,8 @@ class MoCoV3Config(MethodDocument):
 
     The code is facebookresearch/moco-v3, its settings are in `CONFIG.md`.
     """
+
+    has_target: ClassVar[bool] = True
 
     name: Literal["moco_v3"] = "moco_v3"
 

@@ -99,14 +99,7 @@ class Learner(nn.Module):
             torch.manual_seed(config.seed)
             encoder = config.encoder.build()
             shown = options.shown_dim(encoder.feature_dim)
-            changed = shown != encoder.feature_dim
-            method = config.method.build(Encoder(encoder.network, shown) if changed else encoder)
-            if changed and any(not parameter.requires_grad for parameter in method.parameters()):
-                raise ValueError(
-                    f"neighbour {options.name!r} changes what the method's projector is shown, "
-                    f"which the target network of {config.method.name!r} would not see; choose a "
-                    "method without one"
-                )
+            method = config.method.build(Encoder(encoder.network, shown))
             neighbour = options.build(encoder.feature_dim, known)
         return cls(
             encoder,

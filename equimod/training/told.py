@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from augspec import Pipeline, Spec, sizes_of
+from equimod.baselines import OF_ONE_SIZE
 from equimod.codes import CodeReader
 from equimod.config import RunConfig
 from equimod.data import Batch, DataError, ImageData
@@ -33,13 +34,20 @@ def scale_codes(
 
 
 def require_sizes(config: RunConfig, spec: Spec, data: ImageData) -> None:
-    """Checks that what the predictor is told can be had of images of these sizes.
+    """Checks that what the predictor or a neighbour is told can be had of images of these sizes.
 
     Raises:
         DataError: images differ in size where they must not.
     """
-    equimod = config.equimod
-    if equimod is None or data.image_size is not None:
+    if data.image_size is not None:
+        return
+    neighbour, equimod = config.neighbour, config.equimod
+    if neighbour is not None and neighbour.reads in OF_ONE_SIZE:
+        message = (
+            f"neighbour {neighbour.name!r} needs images of one size, and the data have several"
+        )
+        raise DataError(f"{message} (set data.size to a number): {data.describe()}")
+    if equimod is None:
         return
     if equimod.reference == "pair":
         message = "equimod.reference=pair needs images of one size, and the data have several"

@@ -14,8 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 import augspec
-from augspec import Spec, sizes_of
-from equimod.baselines import vectors
+from augspec import Spec
 from equimod.config import RunConfig
 from equimod.data import (
     Batch,
@@ -36,6 +35,7 @@ from equimod.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from equimod.training.inputs import render
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.keep import (
     BEST,
@@ -49,7 +49,7 @@ from equimod.training.learner import Learner
 from equimod.training.metrics import MetricsLog
 from equimod.training.origin import code_layout, code_reader, origin, require_same_origin
 from equimod.training.sharding import is_sharded, own, share_statistics, whole
-from equimod.training.told import codes_told, require_sizes, scale_codes
+from equimod.training.told import require_sizes, scale_codes
 
 LOSSES = {"loss": "total"} | {k: k for k in ("invariance", "equivariance", "neighbour")}
 
@@ -250,7 +250,17 @@ class Trainer:
 
     def _train_step(self, batch: Batch, epoch: int, began: float) -> None:
         rates = {"lr": self._set_learning_rate(), **self._set_weight()}
-        losses = self._losses(batch, epoch)
+        inputs = render(
+            self.config,
+            self.pipeline,
+            self.reader,
+            batch,
+            epoch,
+            count=len(self.data),
+            with_reference=self.learner.needs_reference,
+            device=self.fabric.device,
+        )
+        losses: dict[str, Tensor] = self.model(*inputs)
         self.stepper.zero_grad()
         self.fabric.backward(losses["loss"])
         self.learner.method.before_step(self.step / self.total_steps)
@@ -278,36 +288,6 @@ class Trainer:
             stacked = self.fabric.all_reduce(stacked, reduce_op="mean")
         names = [f"loss/{LOSSES[name]}" for name in losses]
         return dict(zip(names, stacked.tolist(), strict=True))
-
-    def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        images, views = self.fabric.to_device(batch.images), self.config.views
-        which = (self.fabric.to_device(batch.ids), epoch, sizes_of(batch.images))
-        positions = self.fabric.to_device(batch.positions)
-        codes = self.pipeline.draw(*which, positions)
-        seeds = self.pipeline.seeds(*which, positions)
-        neighbour = self.config.neighbour
-        extra = () if neighbour is None else neighbour.extra_views
-        wanted = [*views.augmented, *views.local, *extra]
-        wanted += [views.reference] if self.learner.needs_reference else []
-        codes = {name: codes[name] for name in wanted}
-        params = self.pipeline.decode(codes, seeds, strict=None)
-        rendered = self.pipeline.apply(images, params)
-        read = [codes[name] for name in views.augmented]
-        if self.reader is not None:
-            told = codes_told(self.config, self.pipeline, batch, codes, len(self.data), epoch)
-            read = self.reader.batch(told, sizes_of(batch.images), images)
-        if neighbour is not None:
-            sizes = sizes_of(batch.images)
-            given = (self.pipeline, params, sizes, views.augmented, images)
-            read = [*vectors(neighbour.reads, *given)]
-        losses: dict[str, Tensor] = self.model(
-            rendered.get(views.reference),
-            [rendered[name] for name in views.augmented],
-            read,
-            [rendered[name] for name in views.local],
-            [rendered[name] for name in extra],
-        )
-        return losses
 
     def _set_learning_rate(self) -> float:
         training = self.config.training

@@ -9,7 +9,7 @@ import pytest
 import augspec
 from augspec import SpecError
 from equimod.config import Run, load_run
-from equimod.module import EquiModConfig
+from equimod.module_config import EquiModConfig
 from equimod.optim import LARSConfig
 from equimod.ssl import BYOLConfig, SimCLRConfig
 

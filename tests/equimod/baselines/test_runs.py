@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -20,7 +21,9 @@ from augspec import SpecError
 from equimod.baselines import vectors
 from equimod.config import Run, load_run
 from equimod.data import batches
+from equimod.encoders import small
 from equimod.published import specs
+from equimod.ssl import MethodConfig
 from equimod.sync_batch_norm import synchronised
 from equimod.training import sharding
 from equimod.training.checkpoint import differences, load_checkpoint
@@ -91,6 +94,7 @@ def steps(
             None,
             [drawn.views[name].double() for name in names],
             [vector.double() for vector in pair],
+            [],
             [drawn.views[name].double() for name in neighbour.extra_views],
         )["loss"]
         optimizer.zero_grad()
@@ -201,10 +205,20 @@ def test_what_does_not_fit_is_refused_when_read(
 
 
 @pytest.mark.parametrize("case", ["cassle", "sie"])
-def test_a_target_network_that_would_not_see_the_change_is_refused(case: str) -> None:
-    run = run_of(case, "method={name: byol, hidden: 16, dim: 8}")
-    with pytest.raises(ValueError, match="the target network of 'byol' would not see"):
-        Learner.from_config(run.shared, 1, augspec.make_plan(run.spec))
+@pytest.mark.parametrize("method", ["byol", "moco_v3", "dino"])
+def test_a_target_network_that_would_not_see_the_change_is_refused(case: str, method: str) -> None:
+    message = f"the target network of '{method}' would not see .*simclr, barlow_twins"
+    with pytest.raises(SpecError, match=message):
+        run_of(case, f"method={{name: {method}}}")
+
+
+def test_what_is_said_of_methods_is_so() -> None:
+    """Each method's config knows whether it has a target network."""
+    for config in get_args(get_args(MethodConfig)[0]):
+        with torch.random.fork_rng():
+            method = config().build(small())
+        frozen = any(not p.requires_grad for p in method.parameters())
+        assert frozen == config.has_target, config
 
 
 def test_a_checkpoint_from_before_there_were_neighbours_is_of_the_same_run() -> None:

@@ -261,6 +261,13 @@ def test_what_a_predictor_cannot_be_told_of_images_of_many_sizes(
         Trainer.check(run.shared, run.spec, run.shared.data.build("train", run.base), None)
 
 
+@pytest.mark.parametrize("name", ["cassle", "sie", "sen"])
+def test_what_a_neighbour_cannot_be_told_of_images_of_many_sizes(document: Path, name: str) -> None:
+    run = load_run(document, ["equimod=null", f"neighbour={{name: {name}}}"])
+    with pytest.raises(DataError, match=f"'{name}' needs images of one size, and the data have"):
+        Trainer.check(run.shared, run.spec, run.shared.data.build("train", run.base), None)
+
+
 def test_codes_of_others_where_images_have_their_own_sizes(
     document: Path, make_trainer, tmp_path: Path
 ) -> None:
