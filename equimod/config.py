@@ -118,6 +118,9 @@ class RunConfig(DocumentModel):
     """Which views play which part."""
     data: DataConfig
     """The images."""
+    held_out: int = Field(default=0, ge=0)
+    """Measure on this many training images, which are held out of the training, and not on the test
+    split: to choose settings by. They are the same ones for all seeds."""
     encoder: EncoderConfig
     """The network whose features are evaluated."""
     method: MethodConfig
@@ -226,6 +229,7 @@ SHARED = (
     ("augmentations",),
     ("views",),
     ("data",),
+    ("held_out",),
     ("training", "accelerator"),
     ("training", "devices"),
     ("training", "nodes"),

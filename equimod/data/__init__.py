@@ -8,6 +8,7 @@ from pydantic import Field
 
 from equimod.data.base import CorruptImageError, DataError, ImageData, Split
 from equimod.data.folder import FolderConfig
+from equimod.data.held_out import hold_out
 from equimod.data.loader import Batch, CorruptReport, batches, number_of_batches
 from equimod.data.memory import InMemoryImages, InMemoryRagged
 from equimod.data.one_size import require_one_size
@@ -38,6 +39,7 @@ __all__ = [
     "ShapesConfig",
     "Split",
     "batches",
+    "hold_out",
     "number_of_batches",
     "require_one_size",
 ]

@@ -16,7 +16,7 @@ U64 = npt.NDArray[np.uint64]
 F32 = npt.NDArray[np.float32]
 
 # Each use has a purpose of its own, so that no two uses ever share random words.
-ORDER, SHAPES_LABEL, SHAPES_IMAGE, PARTNERS = range(4)
+ORDER, SHAPES_LABEL, SHAPES_IMAGE, PARTNERS, HELD_OUT = range(5)
 
 
 def words(count: int, *, seed: int, stream: int, purpose: int, index: int = 0) -> U64:
@@ -26,7 +26,7 @@ def words(count: int, *, seed: int, stream: int, purpose: int, index: int = 0) -
         count: how many words.
         seed: the user's seed, in [0, 2^32).
         stream: an epoch or a split, in [0, 2^32).
-        purpose: `ORDER`, `SHAPES_LABEL`, `SHAPES_IMAGE` or `PARTNERS`.
+        purpose: `ORDER`, or one of the others above.
         index: the sample or block that draws.
     """
     generator = np.random.Philox(key=[seed, stream], counter=[0, 0, purpose, index])

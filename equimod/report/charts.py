@@ -105,7 +105,7 @@ def _accuracy(axes: Axes, letter: str, summary: RunSummary) -> None:
     axes.set_ylim(0, 106)
     axes.set_yticks(range(0, 101, 20))
     axes.grid(axis="y", color=FAINT, linewidth=0.7)
-    dress(axes, f"{letter} Linear accuracy on the test split", "", "%")
+    dress(axes, f"{letter} Linear accuracy on {summary.measured_on}", "", "%")
     axes.tick_params(axis="x", labelsize=SMALL + 1.5, length=0)
 
 

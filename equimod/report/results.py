@@ -25,6 +25,8 @@ EQUIVARIANCE_LOSS = "loss/equivariance"
 RETRIEVAL = "probe/retrieval_mrr"
 RETRIEVAL_CHANCE = "probe/retrieval_chance_mrr"
 THROUGHPUT = "throughput/images_per_second"
+TEST_SPLIT = "the test split"
+HELD_OUT_IMAGES = "held-out training images"
 
 
 class ArmResult(DocumentModel):
@@ -62,6 +64,9 @@ class RunSummary(DocumentModel):
 
     data: str = Field(min_length=1)
     """The data, for captions: its name, and how many images were trained and tested on."""
+
+    measured_on: str = TEST_SPLIT
+    """What accuracies were measured on."""
 
     labels: tuple[str, ...]
     """The kinds of label, in the order in which they are shown."""

@@ -69,7 +69,7 @@ class Grid:
 def measures(summary: RunSummary) -> dict[str, tuple[Measure, ...]]:
     """What may stand in the table, by the title of its section."""
     return {
-        "Accuracy on the test split, %": (
+        f"Accuracy on {summary.measured_on}, %": (
             *(Measure(f"linear/{kind}", f"linear {kind}", 2) for kind in summary.labels),
             *(Measure(f"knn/{kind}", f"k-NN {kind}", 2) for kind in summary.labels),
         ),

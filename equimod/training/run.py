@@ -13,7 +13,7 @@ from rich.console import Console
 import augspec
 from augspec import Spec
 from equimod.config import Run, RunConfig
-from equimod.data import CorruptReport, DataError, ImageData
+from equimod.data import CorruptReport, DataError, ImageData, hold_out
 from equimod.data.base import CHANNELS, CorruptImageError
 from equimod.distributed import all_objects, alone
 from equimod.records import METRICS, read_metrics
@@ -26,7 +26,7 @@ from equimod.report import (
     write_overview,
     write_summary,
 )
-from equimod.report.results import THROUGHPUT
+from equimod.report.results import HELD_OUT_IMAGES, TEST_SPLIT, THROUGHPUT
 from equimod.training.devices import make_fabric
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import InterruptedRunError, StopFlag
@@ -75,6 +75,7 @@ class Execution:
         self.console.quiet = not self.main
         self._say(f"run     {run.name}: {', '.join(run.arms)}")
         self.train, self.test = self._data(base_dir)
+        self._say(f"data    {self._described}")
         self.corrupt = {"train": CorruptReport(), "test": CorruptReport()}
 
     def _say(self, line: str, style: str | None = None) -> None:
@@ -114,15 +115,21 @@ class Execution:
 
     def _data(self, base_dir: Path) -> tuple[ImageData, ImageData]:
         """Both splits; the first process alone downloads what is missing."""
-        config = self.run.shared.data
+        config, held_out = self.run.shared.data, self.run.shared.held_out
 
         def build() -> tuple[ImageData, ImageData]:
             with self.console.status("reading the data"):
-                return config.build("train", base_dir), config.build("test", base_dir)
+                train = config.build("train", base_dir)
+                if held_out:
+                    return hold_out(train, held_out)
+                return train, config.build("test", base_dir)
 
-        train, test = self._first(build) or build()
-        self._say(f"data    {train.describe()}; {len(test):,} for test")
-        return train, test
+        return self._first(build) or build()
+
+    @property
+    def _described(self) -> str:
+        use = "held out of them" if self.run.shared.held_out else "for test"
+        return f"{self.train.describe()}; {len(self.test):,} {use}"
 
     def execute(self, stop: StopFlag, *, restart: bool = False) -> RunSummary:
         """Trains and measures every arm; see `train_arms`."""
@@ -244,7 +251,8 @@ class Execution:
         with alone():  # every process computes the same
             summary = RunSummary(
                 title=self.run.name,
-                data=f"{self.train.describe()}; {len(self.test):,} for test",
+                data=self._described,
+                measured_on=HELD_OUT_IMAGES if self.run.shared.held_out else TEST_SPLIT,
                 labels=self.train.label_names,
                 baselines=self._baselines(),
                 arms=tuple(self._measured(name, *trained) for name, trained in arms.items()),
