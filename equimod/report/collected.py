@@ -6,10 +6,11 @@ import csv
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from equimod.report.results import ArmResult
+from equimod.report.results import TEST_SPLIT, ArmResult
 from equimod.report.spread import Spread, spread
 
 MINUS = " \N{MINUS SIGN} "
@@ -82,6 +83,8 @@ class Collected:
         differences: arms less their bases, seed by seed.
         missing: the points that are not in it.
         notes: what a reader must know of how the runs differ.
+        measured_on: what accuracies were measured on.
+        folders: of the runs that are in it.
     """
 
     title: str
@@ -92,6 +95,8 @@ class Collected:
     differences: tuple[Row, ...] = ()
     missing: tuple[Missing, ...] = ()
     notes: tuple[str, ...] = ()
+    measured_on: str = TEST_SPLIT
+    folders: tuple[Path, ...] = field(default=(), compare=False)
 
 
 def metrics_of(arm: ArmResult) -> dict[str, float]:
@@ -153,6 +158,7 @@ def to_json(collected: Collected) -> str:
         "version": 1,
         "title": collected.title,
         "data": collected.data,
+        "measured_on": collected.measured_on,
         "sweep": collected.paths,
         "arms": [_document(row) for row in collected.rows],
         "differences": [_document(row) for row in collected.differences],

@@ -43,6 +43,7 @@ def sections(collected: Collected) -> dict[str, tuple[Measure, ...]]:
     means = RunSummary(
         title=collected.title,
         data=collected.data,
+        measured_on=collected.measured_on,
         labels=collected.labels,
         arms=tuple(ArmResult(name=row.arm, metrics=_means(row)) for row in collected.rows),
     )

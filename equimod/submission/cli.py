@@ -116,7 +116,9 @@ def resume(
     return resume_jobs(root, profile, profile_set or [])
 
 
-def collect(*roots: Path, out: Path | None = None, base: str | None = None) -> int:
+def collect(
+    *roots: Path, out: Path | None = None, base: str | None = None, report: Path | None = None
+) -> int:
     """Put the results of all seeds and sweep points into one table: mean, spread, 95 % interval.
 
     It is printed and written as `collected.md`, `.csv`, `.json` and `.png`. The exit status is 1
@@ -126,12 +128,14 @@ def collect(*roots: Path, out: Path | None = None, base: str | None = None) -> i
         roots: folders of submissions, or of single runs.
         out: the folder for the files; the first of `roots` if left out.
         base: the arm that the others are compared with, seed by seed.
+        report: also write a page to be published, such as `docs/results.md`, with its picture
+            beside it: the tables, what the arms are, the machine, the versions and the commands.
     """
     from equimod.submission.collect import collect_runs
 
     if not roots:
         return mistake("name at least one folder, such as runs/simclr-cifar10")
-    return collect_runs(roots, out, base)
+    return collect_runs(roots, out, base, report)
 
 
 def register(app: App) -> None:

@@ -26,6 +26,7 @@ from equimod.report.collected import (
 from equimod.report.collected_picture import to_png
 from equimod.report.collected_table import render, to_markdown
 from equimod.report.results import ArmResult, RunSummary, read_summary
+from equimod.submission.page import environment, write_page
 from equimod.submission.points import FILE, SEED, Point, PointsError, read_points
 from equimod.submission.settings import (
     Settings,
@@ -99,6 +100,8 @@ def collect(roots: Sequence[Path], base: str | None = None) -> Collected:
         differences=tuple(differences(rows, subtrahends)),
         missing=tuple(missing),
         notes=tuple(_notes(found)),
+        measured_on=found[0].summary.measured_on,
+        folders=tuple(run.folder for run in found),
     )
 
 
@@ -117,13 +120,19 @@ def write_collected(collected: Collected, folder: Path) -> list[Path]:
     return [write_atomically(folder / f"collected.{kind}", text) for kind, text in files.items()]
 
 
-def collect_runs(roots: Sequence[Path], out: Path | None = None, base: str | None = None) -> int:
+def collect_runs(
+    roots: Sequence[Path],
+    out: Path | None = None,
+    base: str | None = None,
+    report: Path | None = None,
+) -> int:
     """What the command line does: collects, writes and shows.
 
     Args:
         roots: folders of submissions, or of single runs.
         out: where the files go; into the first of the roots if None.
         base: see `collect`.
+        report: where to write a page to be published; none if None.
 
     Returns:
         The exit status: 0, 1 where results are missing, 2 for a user's mistake.
@@ -131,13 +140,19 @@ def collect_runs(roots: Sequence[Path], out: Path | None = None, base: str | Non
     try:
         collected = collect(roots, base)
         written = write_collected(collected, out or roots[0]) if collected.rows else []
-    except (CollectError, PointsError, SettingsError, OSError) as error:
+        page = report if collected.rows else None
+        if page is not None:
+            write_page(collected, roots, page, base)
+    except (CollectError, PointsError, SettingsError, augspec.SpecError, OSError) as error:
         return mistake(error)
     console = Console()
     console.print(render(collected))
     if written:
         names = ", ".join(path.name for path in written)
         line = f"written to {written[0].parent}: {names}"
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
+    if page is not None:
+        line = f"the page: {page}, with {page.with_suffix('.png').name}"
         console.print(line, markup=False, soft_wrap=True, highlight=False)
     return INCOMPLETE if collected.missing else COMPLETE
 
@@ -261,11 +276,11 @@ def _once(rows: Sequence[Row]) -> Iterator[Row]:
 
 def _notes(found: Sequence[_Found]) -> Iterator[str]:
     """What ran differently, where the numbers may tell."""
-    environments = [_environment(run.folder) for run in found]
+    environments = [environment(run.folder) for run in found]
     for label, path in ENVIRONMENTS.items():
         counts: dict[str, int] = {}
-        for environment in environments:
-            value: Any = environment
+        for recorded in environments:
+            value: Any = recorded
             for key in path:
                 value = value.get(key) if isinstance(value, dict) else None
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
@@ -275,10 +290,3 @@ def _notes(found: Sequence[_Found]) -> Iterator[str]:
                 f"{value} ({count} of {len(found)})" for value, count in counts.items()
             )
             yield f"not all runs had the same {label}: {listed}"
-
-
-def _environment(folder: Path) -> Any:
-    try:
-        return json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from scipy import stats
 
 from equimod.config import load_run
@@ -61,6 +64,16 @@ def ended(*roots: Path, base: str | None = None) -> tuple[int, str, str]:
     with redirect_stdout(out), redirect_stderr(err):
         status = collect_runs(roots, base=base)
     return status, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def page(submitted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A page to be published, and what was printed when it was made."""
+    path = tmp_path_factory.mktemp("page") / "docs" / "results.md"
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert collect_runs([submitted], report=path) == 0
+    return path, out.getvalue()
 
 
 def row(collected: Collected, label: str, epochs: int | None = None) -> Row:
@@ -330,3 +343,47 @@ print(time.perf_counter() - start, len(found.rows), "torch" in sys.modules)
     seconds, rows, torch = done.stdout.split()
     assert torch == "False" and int(rows) >= 10
     assert float(seconds) < 3
+
+
+def test_the_page_has_the_tables_and_says_how_they_were_made(
+    submitted: Path, page: tuple[Path, str]
+) -> None:
+    path, printed = page
+    text = path.read_text(encoding="utf-8")
+    tables = (submitted / "collected.md").read_text().split("\n", 2)[2].strip()
+    assert text.startswith("# tiny\n") and tables in text
+    assert f"*Made by `equimod collect {submitted} --report {path}`" in text
+    assert "| simclr | none |" in text
+    assert "| simclr+equimod | `{equimod: {hidden: 16, dim: 8}}` |" in text
+    for recorded in (f"torch {version('torch')}", f"{os.cpu_count()} cores", "no GPU"):
+        assert recorded in text
+    assert "commit of the code: `" in text
+    seconds = sum(
+        2 * 16 / arm.metrics["throughput/images_per_second"]  # two steps of 16 images
+        for summary in submitted.glob("*/summary.json")
+        for arm in read_summary(summary).arms
+        if "throughput/images_per_second" in arm.metrics
+    )
+    assert f"- time: {seconds / 60:,.1f} minutes for 6 trainings" in text
+    assert f"the page: {path}, with results.png" in printed.replace("\n", "")
+    with Image.open(path.parent / "results.png") as picture:
+        assert min(picture.size) > 300
+    assert "](results.png)" in text
+    settings = text.split("```yaml\n")[1].split("```")[0]
+    assert settings.strip() == min(submitted.glob("*/run.yaml")).read_text().strip()
+
+
+def test_a_page_for_nothing_is_not_written(copy: Path, tmp_path: Path) -> None:
+    for summary in copy.glob("*/summary.json"):
+        summary.unlink()
+    with redirect_stdout(io.StringIO()):
+        assert collect_runs([copy], report=tmp_path / "page.md") == 1
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_a_page_that_cannot_be_written_is_a_mistake(submitted: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    err = io.StringIO()
+    with redirect_stderr(err), redirect_stdout(io.StringIO()):
+        assert collect_runs([submitted], report=tmp_path / "file" / "page.md") == 2
+    assert "page.md" in err.getvalue() or "file" in err.getvalue()
