@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Jobs, until
+from slurm_jobs import Jobs, until
 from slurm_works import Allocate, Count
 
 from slurm.attempts import Event

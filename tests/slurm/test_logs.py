@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import until
+from slurm_jobs import until
 
 from slurm.logs import BLOCK, FARTHEST, LONGEST, Line, follow, tail
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Jobs, until
+from slurm_jobs import Jobs, until
 
 from slurm import queue
 from slurm.commands import cancel, command
