@@ -36,7 +36,7 @@ def barlow_twins_loss(a: Tensor, b: Tensor, redundancy: float = 0.0051) -> Tenso
         A scalar, the same on every rank; float32 at least, also under autocast.
     """
     with torch.autocast(a.device.type, enabled=False):
-        rows, count = _centred(a, b)
+        rows, count = _both_centred(a, b)
         variance = distributed.all_sum(rows.square().sum(1, keepdim=True)) / count
         first, second = rows * torch.rsqrt(variance + NORM_EPS)
         correlation = distributed.all_sum(first.T @ second) / count
@@ -71,20 +71,53 @@ def vicreg_loss(
         ValueError: the shapes differ, or there is one row in all, which has no variance.
     """
     with torch.autocast(a.device.type, enabled=False):
-        rows, count = _centred(a, b)
-        if count < 2:
-            raise ValueError("VICReg needs at least two rows, got one: it has no variance")
-        spread = distributed.all_sum(rows.square().sum(1)) / (count - 1)  # (2, D)
-        lacking = torch.relu(1 - torch.sqrt(spread + STD_EPS)).mean()
-        shared = rows.new_zeros(())
+        rows, count = _both_centred(a, b)
+        lacking, shared = _lacking(rows, count), rows.new_zeros(())
         for view in rows:
-            matrix = distributed.all_sum(view.T @ view) / (count - 1)
-            shared = shared + _off_diagonal(matrix).square().sum() / len(matrix)
+            shared = shared + _shared(view, count)
         apart = (at_least_float32(a) - at_least_float32(b)).square().mean()
         return invariance * apart + variance * lacking + covariance * shared
 
 
-def _centred(a: Tensor, b: Tensor) -> tuple[Tensor, int]:
+def variance_loss(x: Tensor) -> Tensor:
+    """What each column's standard deviation lacks to 1 (VICReg, arXiv 2105.04906, Eq. 1).
+
+    Args:
+        x: `(N, D)`; the standard deviations are those over all processes' rows.
+
+    Returns:
+        The mean over D, a scalar.
+
+    Raises:
+        ValueError: there is one row in all, which has no variance.
+    """
+    return _lacking(*_centred(x))
+
+
+def covariance_loss(x: Tensor) -> Tensor:
+    """The squared covariances of different columns, over D (VICReg, arXiv 2105.04906, Eq. 4).
+
+    Args:
+        x: `(N, D)`; the covariances are those over all processes' rows.
+    """
+    return _shared(*_centred(x))
+
+
+def _lacking(rows: Tensor, count: int) -> Tensor:
+    """`variance_loss` of centred rows `(..., N, D)`, `count` of all processes."""
+    if count < 2:
+        raise ValueError("VICReg needs at least two rows, got one: it has no variance")
+    spread = distributed.all_sum(rows.square().sum(-2)) / (count - 1)
+    return torch.relu(1 - torch.sqrt(spread + STD_EPS)).mean()
+
+
+def _shared(rows: Tensor, count: int) -> Tensor:
+    """`covariance_loss` of centred rows `(N, D)`, `count` of all processes."""
+    matrix = distributed.all_sum(rows.T @ rows) / (count - 1)
+    return _off_diagonal(matrix).square().sum() / len(matrix)
+
+
+def _both_centred(a: Tensor, b: Tensor) -> tuple[Tensor, int]:
     """Both views, less their means over the images of all processes: `(2, N, D)`; and how many.
 
     Raises:
@@ -93,9 +126,13 @@ def _centred(a: Tensor, b: Tensor) -> tuple[Tensor, int]:
     if a.shape != b.shape or a.ndim != 2:
         shapes = f"{tuple(a.shape)} and {tuple(b.shape)}"
         raise ValueError(f"two views' embeddings must share one shape (N, D), not {shapes}")
-    rows = at_least_float32(torch.stack([a, b]))
-    count = rows.shape[1] * distributed.world_size()
-    return rows - distributed.all_sum(rows.sum(1, keepdim=True)) / count, count
+    return _centred(at_least_float32(torch.stack([a, b])))
+
+
+def _centred(rows: Tensor) -> tuple[Tensor, int]:
+    """Rows `(..., N, D)`, less their means over those of all processes; and how many these are."""
+    count = rows.shape[-2] * distributed.world_size()
+    return rows - distributed.all_sum(rows.sum(-2, keepdim=True)) / count, count
 
 
 def _off_diagonal(matrix: Tensor) -> Tensor:

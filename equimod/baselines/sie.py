@@ -10,12 +10,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from equimod import distributed
 from equimod.baselines.base import Neighbour, NeighbourOptions, Pair
 from equimod.baselines.hyper import HyperLinear
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
 from equimod.losses import at_least_float32
+from equimod.redundancy import covariance_loss, variance_loss
 
 
 class SIE(Neighbour):
@@ -82,38 +82,14 @@ class SIE(Neighbour):
         with torch.autocast(predicted.device.type, enabled=False):
             a, b, c, d, predicted = map(at_least_float32, (a, b, c, d, predicted))
             first, second = torch.cat([a, c], dim=1), torch.cat([b, d], dim=1)
+            kept_up = [variance_loss(x) for x in (first, second, predicted)]
             terms = {
                 "invariance": F.mse_loss(a, b),
                 "equivariance": F.mse_loss(predicted, d),
-                "variance": (variance(first) + variance(second) + variance(predicted)) / 2,
-                "covariance": covariance(first) + covariance(second),
+                "variance": torch.stack(kept_up).sum() / 2,
+                "covariance": covariance_loss(first) + covariance_loss(second),
             }
             return torch.stack([self.coefficients[k] * term for k, term in terms.items()]).sum()
-
-
-def variance(x: Tensor) -> Tensor:
-    """VICReg's hinge on the standard deviation, at 1 (arXiv 2105.04906, Eq. 1).
-
-    Args:
-        x: `(N, D)`; the standard deviations are those over all processes' rows.
-
-    Returns:
-        The mean over D, a scalar.
-    """
-    deviation = (distributed.gather(x).var(dim=0) + 1e-4).sqrt()
-    return F.relu(1 - deviation).mean()
-
-
-def covariance(x: Tensor) -> Tensor:
-    """VICReg's sum of squared covariances of unlike columns, over D (arXiv 2105.04906, Eq. 4).
-
-    Args:
-        x: `(N, D)`; the covariances are those over all processes' rows.
-    """
-    everyone = distributed.gather(x)
-    centred = everyone - everyone.mean(dim=0)
-    squares = (centred.T @ centred / (len(centred) - 1)).square()
-    return (squares.sum() - squares.diagonal().sum()) / x.shape[1]
 
 
 def _expander(fan_in: int, hidden: int, fan_out: int) -> nn.Sequential:

@@ -31,7 +31,7 @@ from equimod.baselines import (
 from equimod.baselines.care import orthogonal_equivariance, uniformity
 from equimod.baselines.hyper import HyperLinear
 from equimod.baselines.sen import moved_by
-from equimod.baselines.sie import covariance, variance
+from equimod.redundancy import covariance_loss, variance_loss
 
 N, F = 8, 6
 SPEC = """\
@@ -309,9 +309,9 @@ def test_care_is_least_where_one_orthogonal_map_turns_a_chunk() -> None:
 def test_sie_punishes_collapse_and_repetition() -> None:
     torch.manual_seed(0)
     x = torch.randn(4096, 3, dtype=torch.float64) * 2
-    assert variance(x) == 0 and covariance(x) < 0.2
-    assert variance(x[:1].expand(64, 3)).item() == pytest.approx(0.99)
-    assert covariance(x[:, :1].expand(-1, 3)) > 20
+    assert variance_loss(x) == 0 and covariance_loss(x) < 0.2
+    assert variance_loss(x[:1].expand(64, 3)).item() == pytest.approx(0.99)
+    assert covariance_loss(x[:, :1].expand(-1, 3)) > 20
 
 
 def test_sens_points_that_move_as_the_view_does_have_no_energy() -> None:
