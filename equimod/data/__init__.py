@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from equimod.data.base import CorruptImageError, DataError, ImageData, Split
+from equimod.data.base import CorruptImageError, DataError, ImageData, Known, Split
 from equimod.data.folder import FolderConfig
 from equimod.data.loader import Batch, CorruptReport, batches, number_of_batches
 from equimod.data.memory import InMemoryImages, InMemoryRagged
@@ -33,6 +33,7 @@ __all__ = [
     "ImageData",
     "InMemoryImages",
     "InMemoryRagged",
+    "Known",
     "ParquetConfig",
     "STL10Config",
     "ShapesConfig",

@@ -1,0 +1,238 @@
+"""A run, checked before there is data or a GPU: every arm is built and takes a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from torch import Tensor, nn
+
+import augspec
+from augspec import Spec
+from equimod.config import Run, RunConfig
+from equimod.data import Batch, DataError
+from equimod.data.base import CHANNELS
+from equimod.training.devices import PRECISIONS
+from equimod.training.dry_data import random_images
+from equimod.training.interrupt import StopFlag
+from equimod.training.learner import Learner
+from equimod.training.origin import code_layout
+from equimod.training.schedule_points import SchedulePoints, schedule_points
+from equimod.training.step_memory import StepMemory, hollow, step_memory, watched_widths
+from equimod.training.trainer import Trainer
+
+PIXELS_OF_A_REAL_STEP = 2**17
+"""Pixels of all views of the images of a step up to which one is taken in earnest: that lasts
+seconds on a CPU."""
+
+
+class DryRunError(ValueError):
+    """An arm cannot be built, or cannot take a step."""
+
+
+class Inputs(NamedTuple):
+    """What a learner is called with."""
+
+    reference: Tensor | None
+    views: Sequence[Tensor]
+    codes: Sequence[Tensor]
+    crops: Sequence[Tensor]
+    extra: Sequence[Tensor]
+
+
+@dataclass(frozen=True)
+class ArmCheck:
+    """What was found of one arm.
+
+    Attributes:
+        name: of the arm.
+        encoder: parameters of the encoder.
+        heads: trainable parameters of everything else.
+        target: parameters of a target network, which are not trained.
+        views: `(H, W)` of the views that a step renders, by name.
+        code: the width of what a predictor or a neighbour reads of a view; None without.
+        widths: the width of the encoder's features and of what the projectors give, by module.
+        batch: images in a step.
+        process_batch: images of one process.
+        points: the steps, and what changes with them.
+        memory: of a step of one process.
+        loss: of a real step on a few random images; None where none was taken.
+    """
+
+    name: str
+    encoder: int
+    heads: int
+    target: int
+    views: dict[str, tuple[int, int]]
+    code: int | None
+    widths: dict[str, int]
+    batch: int
+    process_batch: int
+    points: SchedulePoints
+    memory: StepMemory
+    loss: float | None
+
+
+def check_run(run: Run, images: int | None = None) -> Iterator[ArmCheck]:
+    """Checks all arms of a run, one after the other.
+
+    Args:
+        run: the run.
+        images: how many images the train split has; None for what the configuration tells.
+
+    Raises:
+        DataError: the batch does not fit the number of images or processes, or the augmentations do
+            not fit the images.
+        DryRunError: an arm cannot be built, or cannot take a step.
+    """
+    fabric = Fabric(
+        accelerator="cpu",
+        devices=1,
+        precision=PRECISIONS[run.shared.training.precision],  # type: ignore[arg-type]
+        plugins=[LightningEnvironment()],
+    )
+    for name, config in run.arms.items():
+        where = f"run {run.name!r}, arm {name!r}"
+        try:
+            yield _check_arm(name, config, run.spec, images, fabric)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from error
+        except (ValueError, RuntimeError, FloatingPointError) as error:
+            raise DryRunError(f"{where}: {error}") from error
+
+
+class _OneStep(Trainer):
+    """A trainer of a few random images, which writes nothing."""
+
+    def batch(self) -> Batch:
+        """The only batch."""
+        found: Batch = next(iter(self._batches(0, 0)))
+        return found
+
+    def real_loss(self) -> float:
+        """The loss of the first step, which is taken.
+
+        Raises:
+            FloatingPointError: it is not finite.
+        """
+        self._train_step(self.batch(), 0, time.perf_counter())
+        return self.sums["loss/total"]
+
+
+class _Taker(nn.Module):
+    """Stands where a learner is, and keeps what it is called with."""
+
+    equimod = None
+    arguments: tuple[Any, ...]
+
+    def __init__(self, needs_reference: bool) -> None:
+        super().__init__()
+        self.needs_reference = needs_reference
+        self.weight = nn.Parameter(torch.zeros(1, 1))
+
+    def forward(self, *arguments: Any) -> dict[str, Tensor]:
+        self.arguments = arguments
+        return {}
+
+
+class _Inputs(_OneStep):
+    """A trainer of modules that compute nothing."""
+
+    def __init__(self, learner: Learner, *around: Any) -> None:
+        self._taker = _Taker(learner.needs_reference)
+        super().__init__(*around)
+
+    def _new_learner(self) -> Any:
+        return self._taker
+
+    def inputs(self) -> Inputs:
+        """The arguments of the learner for the only batch."""
+        self._losses(self.batch(), 0)
+        return Inputs(*self._taker.arguments)
+
+
+def _check_arm(
+    name: str, config: RunConfig, spec: Spec, images: int | None, fabric: Fabric
+) -> ArmCheck:
+    training = config.training
+    known = config.data.known()
+    images = known.images if images is None else images
+    processes = training.devices * training.nodes
+    _check_batch(training.batch_size, processes, images)
+    few = _of_few_images(config)
+    data = random_images(spec, known, few.training.batch_size)
+    Trainer.check(few, spec, data, None)
+    around = (few, spec, data, Path("/dev/null"), fabric, StopFlag())
+    plan = augspec.make_plan(spec)
+    width = code_layout(plan, config).width
+    learner, mode = hollow(lambda: Learner.from_config(config, width, plan))
+    inputs = _Inputs(learner, *around).inputs()
+    views = _views(config, inputs)
+    with watched_widths(learner) as widths:
+        memory = step_memory(
+            learner,
+            mode,
+            training.optimizer.build(learner),
+            inputs,
+            rows=training.batch_size // processes,
+            source_bytes=int(data.sizes.prod(dim=1).double().mean()) * CHANNELS,
+            autocast=fabric.autocast,
+        )
+    loss = None
+    if len(data) * sum(height * width for height, width in views.values()) <= PIXELS_OF_A_REAL_STEP:
+        loss = _OneStep(*around).real_loss()
+    encoder = sum(p.numel() for p in learner.encoder.parameters())
+    trained = sum(p.numel() for p in learner.parameters() if p.requires_grad)
+    reads = config.equimod is not None or config.neighbour is not None
+    return ArmCheck(
+        name=name,
+        encoder=encoder,
+        heads=trained - encoder,
+        target=sum(p.numel() for p in learner.parameters()) - trained,
+        views=views,
+        code=(inputs.codes[0].shape[1] or None) if reads else None,
+        widths=widths,
+        batch=training.batch_size,
+        process_batch=training.batch_size // processes,
+        points=schedule_points(config, images),
+        memory=memory.shared(processes, training.strategy),
+        loss=loss,
+    )
+
+
+def _check_batch(batch: int, processes: int, images: int | None) -> None:
+    """That all processes get equally many images, and an epoch a step.
+
+    Raises:
+        DataError: they do not, or it does not.
+    """
+    if batch % processes:
+        message = f"training.batch_size is {batch}, which {processes} processes cannot share"
+        raise DataError(f"{message} equally: choose a multiple of {processes}")
+    if images is not None and batch > images:
+        message = f"training.batch_size is {batch}, more than the {images:,} images, so an epoch"
+        raise DataError(f"{message} would have no step; choose at most {images}")
+
+
+def _of_few_images(config: RunConfig) -> RunConfig:
+    """The arm with as small a batch as it takes, in one process; an epoch is one step."""
+    together = config.neighbour.shared[1] if config.neighbour is not None else 1
+    changes = {"batch_size": max(2, together), "epochs": max(1, config.training.epochs)}
+    changes |= {"devices": 1, "nodes": 1, "workers": 0}
+    return config.model_copy(update={"training": config.training.model_copy(update=changes)})
+
+
+def _views(config: RunConfig, inputs: Inputs) -> dict[str, tuple[int, int]]:
+    """Height and width of each view, by its name."""
+    names = [*config.views.augmented, *config.views.local]
+    names += config.neighbour.extra_views if config.neighbour is not None else ()
+    shown = dict(zip(names, [*inputs.views, *inputs.crops, *inputs.extra], strict=True))
+    if inputs.reference is not None:
+        shown = {config.views.reference: inputs.reference, **shown}
+    return {name: (x.shape[-2], x.shape[-1]) for name, x in shown.items()}
