@@ -15,9 +15,9 @@ from equimod.data.decode import decode, header_size
 from equimod.data.listing import Listing, list_split
 from equimod.data.memory import DEFAULT_LIMIT, into_memory_if_small
 
-PUBLISHED = {"imagenet": 1_281_167}
+PUBLISHED = {"imagenet": 1_281_167, "imagenet100": 126_689}
 """Train images of sets that are known by the name of their folder: ILSVRC-2012 (Russakovsky et al.,
-arXiv 1409.0575, table 2)."""
+arXiv 1409.0575, table 2), and those of its 100 classes that CMC chose (arXiv 1906.05849)."""
 
 
 class FolderConfig(DocumentModel):

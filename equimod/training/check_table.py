@@ -16,7 +16,7 @@ from equimod.training.schedule_points import POINTS
 
 GIB = 2**30
 
-COLUMNS = ("parameters, M", "shapes", "steps", "schedule", "memory, GiB")
+COLUMNS = ("parameters, M", "shapes", "steps", "schedule", "GiB")
 
 
 def check_table(run: Run, checks: Sequence[ArmCheck], gpu_memory: float | None = None) -> Group:
@@ -56,8 +56,8 @@ def _cells(check: ArmCheck) -> list[list[str]]:
     schedule = [f"lr {line}" for line in _at_points(points.rates)]
     if points.weights is not None:
         schedule += [f"\u03bb {line}" for line in _at_points(points.weights)]
-    parts = {"peak": memory.peak, "weights": memory.weights, "gradients": memory.gradients}
-    parts |= {"optimiser": memory.optimizer, "views": memory.rest}
+    parts = {"peak": memory.peak, "weights": memory.weights, "grads": memory.gradients}
+    parts |= {"optim.": memory.optimizer, "views": memory.rest}
     held = [f"{size / GIB:.2f} {name}" for name, size in parts.items()]
     return [parameters, shapes, _steps(check), schedule, held]
 
@@ -76,7 +76,8 @@ def _steps(check: ArmCheck) -> list[str]:
 def _at_points(values: Sequence[float]) -> list[str]:
     if len(set(values)) == 1:
         return [f"{values[0]:.4g}"]
-    return [f"{value:.4g} {point}" for point, value in zip(POINTS, values, strict=True)]
+    told = [f"{value:.4g} {point}" for point, value in zip(POINTS, values, strict=True)]
+    return told[:1] + told[2:] if values[0] == values[1] else told  # without warm-up
 
 
 def _notes(run: Run, checks: Sequence[ArmCheck]) -> list[str]:
