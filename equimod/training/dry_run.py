@@ -27,9 +27,9 @@ from equimod.training.schedule_points import SchedulePoints, schedule_points
 from equimod.training.step_memory import StepMemory, hollow, step_memory, watched_widths
 from equimod.training.trainer import Trainer
 
-PIXELS_OF_A_REAL_STEP = 2**17
-"""Pixels of all views of the images of a step up to which one is taken in earnest: that lasts
-seconds on a CPU."""
+BYTES_OF_A_REAL_STEP = 2**27
+"""What the views of a step of few images may take for it to be taken in earnest, which then lasts
+seconds on a CPU: computing grows with it."""
 
 
 class DryRunError(ValueError):
@@ -165,6 +165,7 @@ def _check_arm(
     images = known.images if images is None else images
     processes = training.devices * training.nodes
     _check_batch(training.batch_size, processes, images)
+    process_batch = training.batch_size // processes
     few = _of_few_images(config)
     data = random_images(spec, known, few.training.batch_size)
     Trainer.check(few, spec, data, None)
@@ -180,12 +181,12 @@ def _check_arm(
             mode,
             training.optimizer.build(learner),
             inputs,
-            rows=training.batch_size // processes,
+            rows=process_batch,
             source_bytes=int(data.sizes.prod(dim=1).double().mean()) * CHANNELS,
             autocast=fabric.autocast,
         )
     loss = None
-    if len(data) * sum(height * width for height, width in views.values()) <= PIXELS_OF_A_REAL_STEP:
+    if memory.rest * len(data) <= BYTES_OF_A_REAL_STEP * process_batch:
         loss = _OneStep(*around).real_loss()
     encoder = sum(p.numel() for p in learner.encoder.parameters())
     trained = sum(p.numel() for p in learner.parameters() if p.requires_grad)
@@ -199,7 +200,7 @@ def _check_arm(
         code=(inputs.codes[0].shape[1] or None) if reads else None,
         widths=widths,
         batch=training.batch_size,
-        process_batch=training.batch_size // processes,
+        process_batch=process_batch,
         points=schedule_points(config, images),
         memory=memory.shared(processes, training.strategy),
         loss=loss,
