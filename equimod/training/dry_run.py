@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
-from torch import Tensor, nn
 
 import augspec
 from augspec import Spec
 from equimod.config import Run, RunConfig
-from equimod.data import Batch, DataError
+from equimod.data import DataError
 from equimod.data.base import CHANNELS
 from equimod.training.devices import PRECISIONS
 from equimod.training.dry_data import random_images
+from equimod.training.dry_steps import Inputs, InputsOnly, OneStep
 from equimod.training.interrupt import StopFlag
 from equimod.training.learner import Learner
 from equimod.training.origin import code_layout
@@ -32,18 +31,11 @@ BYTES_OF_A_REAL_STEP = 2**27
 seconds on a CPU: computing grows with it."""
 
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
 class DryRunError(ValueError):
     """An arm cannot be built, or cannot take a step."""
-
-
-class Inputs(NamedTuple):
-    """What a learner is called with."""
-
-    reference: Tensor | None
-    views: Sequence[Tensor]
-    codes: Sequence[Tensor]
-    crops: Sequence[Tensor]
-    extra: Sequence[Tensor]
 
 
 @dataclass(frozen=True)
@@ -100,61 +92,26 @@ def check_run(run: Run, images: int | None = None) -> Iterator[ArmCheck]:
     for name, config in run.arms.items():
         where = f"run {run.name!r}, arm {name!r}"
         try:
-            yield _check_arm(name, config, run.spec, images, fabric)
+            with _without_gpus():
+                found = _check_arm(name, config, run.spec, images, fabric)
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
         except (ValueError, RuntimeError, FloatingPointError) as error:
             raise DryRunError(f"{where}: {error}") from error
+        yield found
 
 
-class _OneStep(Trainer):
-    """A trainer of a few random images, which writes nothing."""
-
-    def batch(self) -> Batch:
-        """The only batch."""
-        found: Batch = next(iter(self._batches(0, 0)))
-        return found
-
-    def real_loss(self) -> float:
-        """The loss of the first step, which is taken.
-
-        Raises:
-            FloatingPointError: it is not finite.
-        """
-        self._train_step(self.batch(), 0, time.perf_counter())
-        return self.sums["loss/total"]
-
-
-class _Taker(nn.Module):
-    """Stands where a learner is, and keeps what it is called with."""
-
-    equimod = None
-    arguments: tuple[Any, ...]
-
-    def __init__(self, needs_reference: bool) -> None:
-        super().__init__()
-        self.needs_reference = needs_reference
-        self.weight = nn.Parameter(torch.zeros(1, 1))
-
-    def forward(self, *arguments: Any) -> dict[str, Tensor]:
-        self.arguments = arguments
-        return {}
-
-
-class _Inputs(_OneStep):
-    """A trainer of modules that compute nothing."""
-
-    def __init__(self, learner: Learner, *around: Any) -> None:
-        self._taker = _Taker(learner.needs_reference)
-        super().__init__(*around)
-
-    def _new_learner(self) -> Any:
-        return self._taker
-
-    def inputs(self) -> Inputs:
-        """The arguments of the learner for the only batch."""
-        self._losses(self.batch(), 0)
-        return Inputs(*self._taker.arguments)
+@contextmanager
+def _without_gpus() -> Iterator[None]:
+    """Hides GPUs, for which torch would look before every operation without data."""
+    before = os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = ""
+    try:
+        yield
+    finally:
+        del os.environ[VISIBLE]
+        if before is not None:
+            os.environ[VISIBLE] = before
 
 
 def _check_arm(
@@ -173,7 +130,7 @@ def _check_arm(
     plan = augspec.make_plan(spec)
     width = code_layout(plan, config).width
     learner, mode = hollow(lambda: Learner.from_config(config, width, plan))
-    inputs = _Inputs(learner, *around).inputs()
+    inputs = InputsOnly(learner, *around).inputs()
     views = _views(config, inputs)
     with watched_widths(learner) as widths:
         memory = step_memory(
@@ -187,7 +144,7 @@ def _check_arm(
         )
     loss = None
     if memory.rest * len(data) <= BYTES_OF_A_REAL_STEP * process_batch:
-        loss = _OneStep(*around).real_loss()
+        loss = OneStep(*around).real_loss()
     encoder = sum(p.numel() for p in learner.encoder.parameters())
     trained = sum(p.numel() for p in learner.parameters() if p.requires_grad)
     reads = config.equimod is not None or config.neighbour is not None
