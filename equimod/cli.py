@@ -1,4 +1,4 @@
-"""The command line: `equimod train`, `equimod eval`, and the commands for jobs."""
+"""The command line: `equimod train`, `eval` and `check`, and the commands for jobs."""
 
 from __future__ import annotations
 
@@ -76,6 +76,32 @@ def evaluate(
     from equimod.training.commands import evaluate_run
 
     return evaluate_run(run, set_ or [], augmentations, checkpoint=checkpoint)
+
+
+@app.command
+def check(
+    runs: Annotated[list[Path], Parameter(negative="")],
+    *,
+    set_: Overrides = None,
+    images: int | None = None,
+    gpu_memory: float | None = None,
+) -> int:
+    """Check runs without their data and without a GPU, and show sizes, schedule and memory.
+
+    Every arm is built, a few random images go through its augmentations, and it takes a step: in
+    earnest where that lasts seconds, otherwise on tensors that have shapes and no data.
+
+    Args:
+        runs: run documents, such as `specs/runs/simclr-imagenet.yaml`.
+        set_: an assignment such as `training.devices=8`, for all of them; may be repeated.
+        images: how many images the train split has, where that cannot be known without it.
+        gpu_memory: GiB of a GPU; an arm that needs more is warned of.
+    """
+    from equimod.config import load_run
+    from equimod.training.commands import check_runs
+
+    loaded = [load_run(run, set_ or []) for run in runs]
+    return check_runs(loaded, images, gpu_memory)
 
 
 register(app)

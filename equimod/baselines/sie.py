@@ -99,7 +99,11 @@ def _expander(fan_in: int, hidden: int, fan_out: int) -> nn.Sequential:
 
 
 class SIEConfig(NeighbourOptions):
-    """SIE (Garrido et al., ICML 2023); the defaults are those of the published command."""
+    """SIE (Garrido et al., ICML 2023); the defaults are those of the published command.
+
+    That is the one in the README of facebookresearch/SIE: `--sim-coeff 10 --equi-factor 0.45
+    --std-coeff 10 --cov-coeff 1 --mlp 2048-2048-2048 --equi 256`, of 512 features.
+    """
 
     reads: ClassVar[Reads] = "relative"
     changes_features: ClassVar[bool] = True
@@ -116,7 +120,7 @@ class SIEConfig(NeighbourOptions):
     invariance: float = Field(default=10.0, ge=0)
     """Weight of the squared distance of the invariant embeddings."""
     equivariance: float = Field(default=4.5, ge=0)
-    """Weight of the squared error of the prediction."""
+    """Weight of the squared error of the prediction; there, a factor 0.45 of `invariance`."""
     variance: float = Field(default=10.0, ge=0)
     """Weight of the variance terms."""
     covariance: float = Field(default=1.0, ge=0)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from equimod.data.base import CorruptImageError, DataError, ImageData, Split
+from equimod.data.base import CorruptImageError, DataError, ImageData, Known, Split
 from equimod.data.folder import FolderConfig
 from equimod.data.held_out import hold_out
 from equimod.data.loader import Batch, CorruptReport, batches, number_of_batches
@@ -34,6 +34,7 @@ __all__ = [
     "ImageData",
     "InMemoryImages",
     "InMemoryRagged",
+    "Known",
     "ParquetConfig",
     "STL10Config",
     "ShapesConfig",

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +43,16 @@ class CorruptImageError(DataError):
         super().__init__(f"cannot decode the image {place}: {reason}")
         self.place = place
         self.reason = reason
+
+
+class Known(NamedTuple):
+    """What a configuration tells of its train split before anything is read."""
+
+    images: int | None
+    """How many there are; None where only the files can tell."""
+    size: tuple[int, int] | Literal["original"] | None
+    """`(H, W)` in pixels of every image; `original` where each has a size of its own, None where
+    all have one that only the files can tell."""
 
 
 class ImageData(ABC):

@@ -10,10 +10,14 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from augspec import DocumentModel, fault
-from equimod.data.base import UNKNOWN, ImageData, Split, fingerprint, resolve
+from equimod.data.base import UNKNOWN, ImageData, Known, Split, fingerprint, resolve
 from equimod.data.decode import decode, header_size
 from equimod.data.listing import Listing, list_split
 from equimod.data.memory import DEFAULT_LIMIT, into_memory_if_small
+
+PUBLISHED = {"imagenet": 1_281_167, "imagenet100": 126_689}
+"""Train images of sets that are known by the name of their folder: ILSVRC-2012 (Russakovsky et al.,
+arXiv 1409.0575, table 2), and those of its 100 classes that CMC chose (arXiv 1906.05849)."""
 
 
 class FolderConfig(DocumentModel):
@@ -45,6 +49,11 @@ class FolderConfig(DocumentModel):
         if self.max_side is not None and self.size != "original":
             raise fault(f"needs `size: original`, got size {self.size}", "max_side")
         return self
+
+    def known(self) -> Known:
+        """See `Known`; of the number, only a guess by the folder's name."""
+        size = self.size if self.size == "original" else (self.size, self.size)
+        return Known(PUBLISHED.get(self.path.name.lower()), size)
 
     def build(self, split: Split, base_dir: Path) -> ImageData:
         """Lists one split and, if it is small enough, decodes it.

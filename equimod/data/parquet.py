@@ -22,6 +22,7 @@ from equimod.data.base import (
     CorruptImageError,
     DataError,
     ImageData,
+    Known,
     Split,
     fingerprint,
     resolve,
@@ -75,6 +76,10 @@ class ParquetConfig(DocumentModel):
             size = "none" if self.size is None else f"size {self.size}"
             raise fault(f"needs `size: original`, got {size}", "max_side")
         return self
+
+    def known(self) -> Known:
+        """See `Known`."""
+        return Known(None, (self.size, self.size) if isinstance(self.size, int) else self.size)
 
     def build(self, split: Split, base_dir: Path) -> ImageData:
         """Reads one split.

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 
 from augspec import DocumentModel
-from equimod.data.base import Split, fingerprint
+from equimod.data.base import Known, Split, fingerprint
 from equimod.data.distances import F32, OUTLINES
 from equimod.data.draws import SHAPES_IMAGE, SHAPES_LABEL, U64, uniforms, words
 from equimod.data.memory import InMemoryImages
@@ -38,6 +38,10 @@ class ShapesConfig(DocumentModel):
     """Side of the square images, in pixels."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Another seed gives other pictures of the same kind."""
+
+    def known(self) -> Known:
+        """See `Known`."""
+        return Known(self.train, (self.size, self.size))
 
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Renders one split.

@@ -18,7 +18,7 @@ import torch
 from pydantic import Field
 
 from augspec import DocumentModel
-from equimod.data.base import DataError, Split, fingerprint, resolve
+from equimod.data.base import DataError, Known, Split, fingerprint, resolve
 from equimod.data.memory import InMemoryImages
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class CIFAR10Config(_TorchvisionConfig):
 
     source: Literal["cifar10"] = "cifar10"
 
+    def known(self) -> Known:
+        """See `Known`; the numbers are the publications'."""
+        return Known(50_000, (32, 32))
+
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Reads one split into memory; see `read_cifar`."""
         from torchvision.datasets import CIFAR10
@@ -50,6 +54,10 @@ class CIFAR100Config(_TorchvisionConfig):
     """CIFAR-100 (Krizhevsky, 2009): 50,000 + 10,000 images 32x32 in 100 classes; 169 MB."""
 
     source: Literal["cifar100"] = "cifar100"
+
+    def known(self) -> Known:
+        """See `Known`; the numbers are the publications'."""
+        return Known(50_000, (32, 32))
 
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Reads one split into memory; see `read_cifar`."""
@@ -69,6 +77,10 @@ class STL10Config(_TorchvisionConfig):
     unlabeled: bool = True
     """Add the 100,000 unlabelled images to the train split, with label -1 (2.9 GB of memory instead
     of 0.14)."""
+
+    def known(self) -> Known:
+        """See `Known`; the numbers are the publications'."""
+        return Known(105_000 if self.unlabeled else 5_000, (96, 96))
 
     def build(self, split: Split, base_dir: Path) -> InMemoryImages:
         """Reads one split into memory; see `read_stl10`."""

@@ -1,4 +1,4 @@
-"""What the command line does with a run: train it, measure it again."""
+"""What the command line does with a run: train it, measure it again, check it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from equimod.data import DataError
 from equimod.distributed import leave, rank
 from equimod.exits import INTERRUPTED, mistake
 from equimod.training.allocator import keep_freed_memory
+from equimod.training.check_table import check_table
 from equimod.training.checkpoint import CheckpointError
 from equimod.training.devices import DeviceError
+from equimod.training.dry_run import DryRunError, check_run
 from equimod.training.folder import RunFolder
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.keep import LAST
@@ -98,10 +100,42 @@ def evaluate_run(
     return _guarded(work, "the same command")
 
 
+def check_runs(runs: Sequence[Run], images: int | None, gpu_memory: float | None) -> int:
+    """Checks runs without their data, and shows a table for each.
+
+    Args:
+        runs: which.
+        images: how many images the train split has; None for what their configurations tell.
+        gpu_memory: GiB of a GPU, to warn of arms that need more.
+
+    Returns:
+        The exit status: 0, or 2 for a user's mistake.
+    """
+    for what, number in (("--images", images), ("--gpu-memory", gpu_memory)):
+        if number is not None and number <= 0:
+            return mistake(f"{what} must be more than 0, got {number:g}")
+
+    def work(console: Console) -> None:
+        for run in runs:
+            with console.status(f"checking {run.name}"):
+                checks = list(check_run(run, images))
+            console.print(check_table(run, checks, gpu_memory))
+
+    return _guarded(work, "the same command")
+
+
 TOGETHER = (InterruptedRunError, FloatingPointError)
 """What ends all processes after the same step."""
 
-MENDABLE = (CheckpointError, DataError, DeviceError, LayoutMismatchError, LockedError, OSError)
+MENDABLE = (
+    CheckpointError,
+    DataError,
+    DeviceError,
+    DryRunError,
+    LayoutMismatchError,
+    LockedError,
+    OSError,
+)
 """What else is no bug, but for the user to mend."""
 
 

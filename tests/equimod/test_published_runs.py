@@ -53,6 +53,25 @@ def test_the_published_cifar10_recipe(name: str, lr: float) -> None:
         assert (alone.method.ema_start, alone.method.ema_end) == (0.996, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("simclr-imagenet", (800, 2.4, 1e-6, {"temperature": 0.2})),
+        ("byol-imagenet", (1000, 4.8, 1.5e-6, {"ema_start": 0.996, "ema_end": 1.0})),
+    ],
+)
+def test_the_published_imagenet_recipe(name: str, expected: tuple[int, float, float, dict]) -> None:
+    epochs, lr, decay, method = expected
+    assert rates(name) == recipe(epochs, 4096, 10, 0, "lars", lr, 0.9, decay)
+    alone, joined = load(name).arms.values()
+    assert joined.model_dump(exclude={"equimod"}) == alone.model_dump(exclude={"equimod"})
+    assert (alone.encoder.name, alone.encoder.stem) == ("resnet50", "imagenet")
+    assert alone.method == type(alone.method)(**method)  # the rest as on CIFAR-10
+    small = load(name.replace("imagenet", "cifar10"))
+    assert joined.equimod == [*small.arms.values()][1].equimod
+    assert alone.evaluation.linear == small.shared.evaluation.linear
+
+
 @pytest.mark.parametrize("name", ["simclr-cifar10", "byol-cifar10"])
 def test_the_published_recipe_takes_a_step(name: str) -> None:
     """ResNet-18, the published heads and LARS, on a few random images."""
@@ -131,6 +150,78 @@ def test_the_published_recipes_of_other_methods(name: str, network: str, expecte
     assert alone.views.local == tuple(
         f"local_{k}" for k in range(1, 9) if alone.method.name == "dino"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "expected", "arm", "neighbour"),
+    [
+        (
+            "augself-stl10",
+            ("resnet18", "imagenet"),
+            recipe(200, 256, 0, 0, "sgd", 0.03, 0.9, 5e-4),
+            "simsiam+augself",
+            {"crop": 1.0, "color": 1.0, "hidden": 512},
+        ),
+        (
+            "augself-imagenet100",
+            ("resnet50", "imagenet"),
+            recipe(500, 256, 0, 0, "sgd", 0.05, 0.9, 1e-4),
+            "simsiam+augself",
+            {"crop": 0.5, "color": 0.5, "hidden": 512},
+        ),
+        (
+            "essl-cifar10",
+            ("resnet18", "cifar"),
+            recipe(800, 512, 10, 0, "sgd", 0.03 * 2, 0.9, 5e-4),
+            "simsiam+essl",
+            {"weight": 0.4, "hidden": 2048},
+        ),
+        (
+            "stl-stl10",
+            ("resnet18", "imagenet"),
+            recipe(200, 256, 0, 0, "sgd", 0.03, 0.9, 5e-4),
+            "simclr+stl",
+            {"equivariance": 1.0, "transformation": 0.1, "temperature": 0.2, "code_dim": 128},
+        ),
+    ],
+)
+def test_the_published_recipes_of_neighbours(
+    name: str,
+    network: tuple[str, str],
+    expected: object,
+    arm: str,
+    neighbour: dict[str, float],
+) -> None:
+    assert rates(name) == expected
+    run = load(name)
+    alone, beside = run.shared, run.arms[arm]
+    assert (alone.encoder.name, alone.encoder.stem) == network
+    assert beside.method == alone.method
+    assert beside.neighbour is not None
+    assert neighbour == {field: getattr(beside.neighbour, field) for field in neighbour}
+    if name == "essl-cifar10":  # its rate is another one: 0.06 for 256 images
+        assert beside.training.optimizer.lr == 0.06 * 2
+    else:
+        assert beside.training == alone.training
+    if alone.method.name == "simsiam":
+        layers = 3 if name == "augself-imagenet100" else 2
+        assert alone.method == type(alone.method)(dim=2048, hidden=512, layers=layers)
+    else:
+        assert (alone.method.temperature, alone.method.hidden, alone.method.dim) == (0.2, 512, 128)
+
+
+def test_the_published_recipe_of_care() -> None:
+    run = load("care-cifar10")
+    training, beside = run.shared.training, run.arms["simclr+care"]
+    assert (training.epochs, training.batch_size, training.warmup_epochs) == (400, 256, 0)
+    assert (training.optimizer.name, training.optimizer.weight_decay) == ("adamw", 1e-6)
+    assert training.optimizer.lr == training.final_lr == 1e-3  # constant
+    assert (run.shared.encoder.name, run.shared.encoder.stem) == ("resnet50", "cifar")
+    method, care = run.shared.method, beside.neighbour
+    assert (method.temperature, method.hidden, method.dim) == (0.5, 512, 128)
+    assert care is not None
+    assert (care.equivariance, care.temperature, care.chunk) == (0.03, 0.5, 256 // 16)
+    assert (care.hidden, care.dim) == (512, 128)
 
 
 def test_imagenet_specs_render_photographs_of_any_size(photos: list[Path]) -> None:
