@@ -8,20 +8,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 
 import augspec
 from augspec import Spec
 from equimod.config import Run, RunConfig
-from equimod.data import DataError
+from equimod.data import DataError, ImageData, batches
 from equimod.data.base import CHANNELS
 from equimod.training.devices import PRECISIONS
 from equimod.training.dry_data import random_images
-from equimod.training.dry_steps import Inputs, InputsOnly, OneStep
+from equimod.training.dry_steps import OneStep
+from equimod.training.inputs import Inputs, render
 from equimod.training.interrupt import StopFlag
 from equimod.training.learner import Learner
-from equimod.training.origin import code_layout
+from equimod.training.origin import code_layout, code_reader
 from equimod.training.schedule_points import SchedulePoints, schedule_points
 from equimod.training.step_memory import StepMemory, hollow, step_memory, watched_widths
 from equimod.training.trainer import Trainer
@@ -120,6 +122,7 @@ def _check_arm(
     training = config.training
     known = config.data.known()
     images = known.images if images is None else images
+    images = None if images is None else images - config.held_out
     processes = training.devices * training.nodes
     _check_batch(training.batch_size, processes, images)
     process_batch = training.batch_size // processes
@@ -130,7 +133,7 @@ def _check_arm(
     plan = augspec.make_plan(spec)
     width = code_layout(plan, config).width
     learner, mode = hollow(lambda: Learner.from_config(config, width, plan))
-    inputs = InputsOnly(learner, *around).inputs()
+    inputs = _inputs(few, spec, data, learner)
     views = _views(config, inputs)
     with watched_widths(learner) as widths:
         memory = step_memory(
@@ -184,6 +187,21 @@ def _of_few_images(config: RunConfig) -> RunConfig:
     changes = {"batch_size": max(2, together), "epochs": max(1, config.training.epochs)}
     changes |= {"devices": 1, "nodes": 1, "workers": 0}
     return config.model_copy(update={"training": config.training.model_copy(update=changes)})
+
+
+def _inputs(config: RunConfig, spec: Spec, data: ImageData, learner: Learner) -> Inputs:
+    """What a learner sees of all images, which are one batch."""
+    pipeline = augspec.compile(spec, seed=config.seed)
+    return render(
+        config,
+        pipeline,
+        code_reader(pipeline, config),
+        next(iter(batches(data, batch_size=len(data), seed=config.seed, epoch=0))),
+        epoch=0,
+        count=len(data),
+        with_reference=learner.needs_reference,
+        device=torch.device("cpu"),
+    )
 
 
 def _views(config: RunConfig, inputs: Inputs) -> dict[str, tuple[int, int]]:

@@ -83,6 +83,13 @@ def test_images_and_processes_decide_the_steps(tiny: Path) -> None:
     assert (alone.batch, alone.process_batch, alone.points.epoch_steps) == (16, 4, 62)
 
 
+def test_images_that_are_held_out_take_no_part_in_steps(tiny: Path) -> None:
+    assert checked(tiny, "held_out=32").points.epoch_steps == 4  # 64 images, 16 a step
+    assert checked(tiny, "held_out=32", images=80).points.epoch_steps == 3
+    with pytest.raises(DataError, match="batch_size is 16, more than the 8 images"):
+        checked(tiny, "held_out=88")
+
+
 def test_steps_are_unknown_without_a_number_of_images(tiny: Path) -> None:
     folder = 'data={"source":"folder","path":"nowhere","size":20}'
     points = checked(tiny, folder).points
