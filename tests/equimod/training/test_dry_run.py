@@ -251,11 +251,8 @@ def test_the_command_shows_a_table_and_warns(
         (("--images", "0"), "--images must be more than 0"),
         (("--set", "data.size=12", "--set", "augmentations.image.size=16"), "(image.size)"),
         (
-            (
-                "--set",
-                'arms={"sie":{"method":{"name":"byol"},"neighbour":{"name":"sie"}}}',
-            ),
-            "target network",
+            ("--set", 'arms={"a":{"neighbour":{"name":"augself","crop":0,"color":0}}}'),
+            "all weights",
         ),
     ],
 )
@@ -271,6 +268,6 @@ def test_mistakes_are_told_in_one_line(
 def test_errors_name_run_and_arm(tiny: Path) -> None:
     with pytest.raises(DataError, match="run 'tiny', arm 'simclr': training"):
         checked(tiny, images=3)
-    arms = 'arms={"sie":{"method":{"name":"byol"},"neighbour":{"name":"sie"}}}'
-    with pytest.raises(DryRunError, match="run 'tiny', arm 'sie': neighbour 'sie'"):
-        checked(tiny, arms, arm="sie")
+    arms = 'arms={"a":{"neighbour":{"name":"augself","crop":0,"color":0}}}'
+    with pytest.raises(DryRunError, match="run 'tiny', arm 'a': .*all weights are 0"):
+        checked(tiny, arms, arm="a")
