@@ -269,5 +269,5 @@ def test_errors_name_run_and_arm(tiny: Path) -> None:
     with pytest.raises(DataError, match="run 'tiny', arm 'simclr': training"):
         checked(tiny, images=3)
     arms = 'arms={"a":{"neighbour":{"name":"augself","crop":0,"color":0}}}'
-    with pytest.raises(DryRunError, match="run 'tiny', arm 'a': .*all weights are 0"):
+    with pytest.raises(DryRunError, match=r"run 'tiny', arm 'a': .*all weights are 0"):
         checked(tiny, arms, arm="a")
