@@ -8,15 +8,29 @@ channels-last memory format, which is the quicker one for them on a CPU.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+import augspec
 from augspec import DocumentModel
 
 Stem = Literal["cifar", "imagenet"]
+
+LayerName = Literal["last", "layer1", "layer2", "layer3", "layer4"]
+"""What every encoder here has: `last`, its features, and the maps that its four stages give."""
+
+
+class FeatureMap(NamedTuple):
+    """Where in a network an intermediate feature map `(N, C, h, w)` comes from."""
+
+    child: str
+    """The name of the child of the network that gives it."""
+    channels: int
+    """C."""
 
 
 class Encoder(nn.Module):
@@ -25,18 +39,96 @@ class Encoder(nn.Module):
     Args:
         network: maps `(N, 3, H, W)` to `(N, feature_dim)`, pooling included.
         feature_dim: F.
+        maps: the feature maps that can be had of it beside its features, by the name of the layer.
+            With any, the network must do what its children do one after the other.
     """
 
-    def __init__(self, network: nn.Module, feature_dim: int) -> None:
+    def __init__(
+        self, network: nn.Module, feature_dim: int, maps: Mapping[str, FeatureMap] | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.feature_dim = feature_dim
+        self.maps = dict(maps or {})
+
+    def width(self, layer: str) -> int:
+        """How wide a layer's output is: F of `last`, the channels C of a feature map.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        return self.feature_dim if layer == "last" else self._map(layer).channels
+
+    def forward(self, images: Tensor, layer: str | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Features `(N, F)` of images `(N, 3, H, W)`; with a layer also its output, in one pass.
+
+        Args:
+            images: `(N, 3, H, W)`.
+            layer: whose output is wanted, too. A feature map `(N, C, h, w)` is averaged over its
+                positions to `(N, C)`, as global pooling makes the features of the last one; no
+                other reduction is offered.
+
+        Returns:
+            The features alone, or the features and the layer's output.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        if layer is None or layer == "last":
+            features: Tensor = self.network(_channels_last(images))
+            return features if layer is None else (features, features)
+        child = self._map(layer).child
+        for name, features in self.outputs(images):
+            if name == child:
+                pooled = features.mean(dim=(2, 3))
+        return features, pooled
+
+    def outputs(self, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+        """What each child of the network gives, with its name, one after the other.
+
+        To be read before the next is asked for, which may change it in place.
+
+        Args:
+            images: `(N, 3, H, W)`.
+        """
+        x = _channels_last(images)
+        for name, part in self.network.named_children():
+            x = part(x)
+            yield name, x
+
+    def up_to(self, layer: str) -> nn.Module:
+        """What maps images to a layer's output, `(N, 3, H, W)` to `(N, C)`, with these weights.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        return self if layer == "last" else _UpTo(self, self._map(layer).child)
+
+    def _map(self, layer: str) -> FeatureMap:
+        if layer not in self.maps:
+            names = ["last", *self.maps]
+            hint = augspec.meant(layer, names)
+            raise ValueError(f"the encoder has no layer {layer!r}{hint} (has: {', '.join(names)})")
+        return self.maps[layer]
+
+
+class _UpTo(nn.Module):
+    """An encoder up to a child of its network, whose map is averaged over its positions."""
+
+    def __init__(self, encoder: Encoder, child: str) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.child = child
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features `(N, F)` of images `(N, 3, H, W)`."""
-        # the weights stay in the ordinary format, in which every reader of checkpoints wants them
-        features: Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
-        return features
+        """`(N, C)` of images `(N, 3, H, W)`; later children do not compute."""
+        outputs = self.encoder.outputs(images)
+        return next(x for name, x in outputs if name == self.child).mean(dim=(2, 3))
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    # the weights stay in the ordinary format, in which every reader of checkpoints wants them
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def resnet(name: Literal["resnet18", "resnet34", "resnet50"], stem: Stem) -> Encoder:
@@ -53,7 +145,9 @@ def resnet(name: Literal["resnet18", "resnet34", "resnet50"], stem: Stem) -> Enc
     if stem == "cifar":
         network.conv1 = nn.Conv2d(3, 64, kernel_size=3, padding=1, bias=False)
         network.maxpool = nn.Identity()
-    return Encoder(network, network.num_features)
+    stages = {stage["module"]: stage["num_chs"] for stage in network.feature_info[1:]}
+    maps = {name: FeatureMap(name, channels) for name, channels in stages.items()}
+    return Encoder(network, network.num_features, maps)
 
 
 def small() -> Encoder:
@@ -62,15 +156,18 @@ def small() -> Encoder:
     A 3x3 stem of 16 channels at full size, then four residual blocks that halve height and width.
     """
     widths = (16, 32, 64, 128, 256)
-    network = nn.Sequential(
+    stem = [
         nn.Conv2d(3, widths[0], kernel_size=3, padding=1, bias=False),
         nn.BatchNorm2d(widths[0]),
         nn.ReLU(inplace=True),
-        *(_Block(i, o) for i, o in pairwise(widths)),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-    )
-    return Encoder(network, widths[-1])
+    ]
+    blocks = [_Block(i, o) for i, o in pairwise(widths)]
+    network = nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    maps = {
+        f"layer{k + 1}": FeatureMap(str(len(stem) + k), channels)
+        for k, channels in enumerate(widths[1:])
+    }
+    return Encoder(network, widths[-1], maps)
 
 
 class EncoderConfig(DocumentModel):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from augspec import DocumentModel, fault
 from equimod.code_columns import OF_A_PAIR, CodesConfig
+from equimod.encoders import LayerName
 from equimod.equivariance_losses import LossName
 from equimod.losses import Negatives
 from equimod.module import EquiMod
@@ -23,6 +24,7 @@ NOT_OF_THE_MODULE = {
     "weight_warmup_epochs",
     "codes",
     "reference",
+    "layer",
     "control",
     "preset",
 }
@@ -38,6 +40,7 @@ OFFICIAL: dict[str, Any] = {
     "negatives": "all",
     "stop_gradient": False,
     "reference": "original",
+    "layer": "last",
     "codes": {"encoding": "equimod", "standardise": "spec"},
 }
 """The heads, the loss and the codes of the released code (ADevillers/EquiMod, src/main.py); codes
@@ -88,6 +91,10 @@ class EquiModConfig(DocumentModel):
     reference: Literal["original", "pair"] = "original"
     """From what views are predicted: the `original`, as published, or, as a `pair`, from each other
     by relative codes: two passes through the encoder instead of three."""
+    layer: LayerName = "last"
+    """The layer of the encoder that EquiMod attaches to: the `last`, its features, as published, or
+    an intermediate feature map: `layer1` to `layer4`, what the stages of a ResNet or the blocks of
+    `small` give, averaged over all positions. The method and evaluation keep to the features."""
     control: Literal["none", "shuffled_codes", "zero_codes"] = "none"
     """What the predictor is refused, as a control: with `shuffled_codes` it is told, in training,
     what another image's augmentation was; with `zero_codes` it is never told anything."""

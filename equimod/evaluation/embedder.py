@@ -34,7 +34,8 @@ class Embedder:
     """What is measured: an encoder and its head, and the views that they embed and predict.
 
     Attributes:
-        encoder: maps views `(B, C, H, W)` to features `(B, F)`.
+        encoder: maps views `(B, C, H, W)` to what the head projects `(B, F)`: the features, or what
+            the layer gives that the head is attached to.
         head: projects features and predicts embeddings.
         pipeline: renders the views.
         reference: the view that is the original.

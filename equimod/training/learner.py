@@ -30,6 +30,7 @@ class Learner(nn.Module):
         equimod: the equivariance module; None for the method alone.
         weight: lambda, of the equivariance loss, or the weight of the neighbour's.
         pair: predict the views from each other, not from the reference.
+        layer: of the encoder, to which the equivariance module is attached.
         three: without an equivariance module, let the method compare the reference, too.
         neighbour: what stands beside the method instead of `equimod`.
         method_weight: the weight of the method's loss beside a neighbour's.
@@ -43,6 +44,7 @@ class Learner(nn.Module):
         weight: float = 1.0,
         *,
         pair: bool = False,
+        layer: str = "last",
         three: bool = False,
         neighbour: Neighbour | None = None,
         method_weight: float = 1.0,
@@ -53,6 +55,7 @@ class Learner(nn.Module):
         self.equimod = equimod
         self.weight = weight
         self.pair = pair
+        self.layer = layer
         self.three = three
         self.neighbour = neighbour
         self.method_weight = method_weight
@@ -80,14 +83,23 @@ class Learner(nn.Module):
             method = config.method.build(encoder)
             if config.equimod is None:
                 return cls(encoder, method, None, three=config.encoder_passes == 3)
-            equimod = config.equimod.build(encoder.feature_dim, code_dim)
-            pair = config.equimod.reference == "pair"
-            return cls(encoder, method, equimod, config.equimod.weight, pair=pair)
+            options = config.equimod
+            equimod = options.build(encoder.width(options.layer), code_dim)
+            pair = options.reference == "pair"
+            return cls(encoder, method, equimod, options.weight, pair=pair, layer=options.layer)
 
     @property
     def needs_reference(self) -> bool:
         """Whether the losses are about the reference, too."""
         return self.three if self.equimod is None else not self.pair
+
+    @property
+    def attached(self) -> nn.Module:
+        """Maps images `(N, 3, H, W)` to what the equivariance module sees of them `(N, C)`.
+
+        The encoder itself, or the part of it up to the layer that the module is attached to.
+        """
+        return self.encoder.up_to(self.layer)
 
     @classmethod
     def _with_neighbour(cls, config: RunConfig, plan: Plan | None) -> Learner:
@@ -138,13 +150,13 @@ class Learner(nn.Module):
             return {"loss": invariance, "invariance": invariance.detach()}
         h0 = None
         if self.pair:
-            h = self.features(views)
+            h, seen = self.features_and_seen(views)
         elif reference is None:
             raise ValueError("an equivariance module needs the reference view")
         else:
-            h0, *h = self.features([reference, *views])
+            (_, *h), (h0, *seen) = self.features_and_seen([reference, *views])
         invariance = self._invariance(views, h, crops)
-        equivariance = self.equimod(h0, h, codes).loss
+        equivariance = self.equimod(h0, seen, codes).loss
         return {
             "loss": invariance + self.weight * equivariance,
             "invariance": invariance.detach(),
@@ -202,3 +214,17 @@ class Learner(nn.Module):
         if len({x.shape for x in images}) > 1:
             return [self.encoder(x) for x in images]
         return list(self.encoder(torch.cat(tuple(images))).chunk(len(images)))
+
+    def features_and_seen(self, images: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Features `(N, F)` of several views, and what the equivariance module sees `(N, C)`.
+
+        In one pass, as `features`; the same tensors where the module is attached to the last layer.
+        """
+        if self.layer == "last":
+            features = self.features(images)
+            return features, features
+        if len({x.shape for x in images}) > 1:
+            pairs = [self.encoder(x, self.layer) for x in images]
+            return [h for h, _ in pairs], [seen for _, seen in pairs]
+        h, seen = self.encoder(torch.cat(tuple(images)), self.layer)
+        return list(h.chunk(len(images))), list(seen.chunk(len(images)))

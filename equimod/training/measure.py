@@ -135,17 +135,28 @@ class Bench:
         """k-NN accuracies, the quick measure during training."""
         return self._knn(self._features(encoder, self.train), self._features(encoder, self.test))
 
-    def collapse(self, encoder: nn.Module, head: EquiMod | None) -> dict[str, float]:
+    def collapse(
+        self, encoder: nn.Module, head: EquiMod | None, attached: nn.Module | None = None
+    ) -> dict[str, float]:
         """Ranks and spreads of features, and of the head's embeddings, of a few test images.
 
         The same images each time, in eval mode; every process computes the same.
+
+        Args:
+            encoder: images `(N, C, H, W)` to features `(N, F)`.
+            head: the equivariance module, if there is one.
+            attached: images to what the head sees of them; the encoder if None.
         """
         first = next(first_images(self._batches(self.test), MONITOR_IMAGES))
         images = first.images.to(self.device)
         modules = [encoder] if head is None else [encoder, head]
         with evaluating(*modules), torch.inference_mode():
-            features = encoder(self.pipeline.apply(images, {self.reference: {}})[self.reference])
-            embeddings = None if head is None else head.project(features)
+            originals = self.pipeline.apply(images, {self.reference: {}})[self.reference]
+            features = encoder(originals)
+            if head is None:
+                return collapse_metrics(features)
+            seen = features if attached in (None, encoder) else attached(originals)
+            embeddings = head.project(seen)
         return collapse_metrics(features, embeddings)
 
     def pixels(self) -> ArmResult:
@@ -155,21 +166,29 @@ class Bench:
         return ArmResult(name="raw pixels", metrics=metrics)
 
     def head(
-        self, encoder: nn.Module, head: EquiMod
+        self, attached: nn.Module, head: EquiMod
     ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
         """Measures an encoder's own equivariance head.
+
+        Args:
+            attached: images `(N, C, H, W)` to what the head sees of them: the encoder, or the part
+                of it that the head was attached to.
+            head: the equivariance module.
 
         Returns:
             The measures over all views, and those of each augmentation alone.
         """
         if self.config.equivariance is None:
             return {}, {}
-        embedder = Embedder(
-            encoder, head, self.pipeline, self.reference, self.views, self.device, self.reader
-        )
+        embedder = self._embedder(attached, head)
         found = evaluate_head(embedder, partial(self._batches, self.test), self.config.equivariance)
         single = {op: measures.metrics() for op, measures in found.per_augmentation.items()}
         return found.metrics(), single
+
+    def _embedder(self, attached: nn.Module, head: EquiMod) -> Embedder:
+        return Embedder(
+            attached, head, self.pipeline, self.reference, self.views, self.device, self.reader
+        )
 
     def samples(self, count: int = 4) -> ViewSamples:
         """A few test images with their views and codes, for the picture."""

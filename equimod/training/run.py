@@ -223,7 +223,9 @@ class Execution:
                 stop,
                 progress=progress.update,
                 validate=lambda learner: bench.knn(learner.encoder),
-                monitor=lambda learner: bench.collapse(learner.encoder, learner.equimod),
+                monitor=lambda learner: bench.collapse(
+                    learner.encoder, learner.equimod, learner.attached
+                ),
             )
             learner = trainer.run()
         self.corrupt["train"].errors.update(trainer.corrupt.errors)
@@ -313,7 +315,7 @@ class Execution:
             single: dict[str, dict[str, float]] = {}
             if learner.equimod is not None:
                 status.update(f"{name}: its own head")
-                own, single = bench.head(learner.encoder, learner.equimod)
+                own, single = bench.head(learner.attached, learner.equimod)
                 metrics |= own
         if speed:
             metrics[THROUGHPUT] = speed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from equimod.encoders import Encoder, EncoderConfig
+from equimod.encoders import Encoder, EncoderConfig, LayerName
 
 
 @pytest.mark.parametrize(
@@ -49,6 +50,79 @@ def final_side(encoder: Encoder, side: int) -> int:
     with torch.device("meta"):
         encoder.to("meta")(torch.rand(2, 3, side, side))
     return sizes[-1]
+
+
+WIDTHS = {
+    "small": (32, 64, 128, 256),
+    "resnet18": (64, 128, 256, 512),
+    "resnet34": (64, 128, 256, 512),
+    "resnet50": (256, 512, 1024, 2048),
+}
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_every_encoder_has_the_layers_that_a_run_can_name(name: str) -> None:
+    names = get_args(LayerName)
+    with torch.device("meta"):
+        encoder = EncoderConfig(name=name).build()  # type: ignore[arg-type]
+        assert ("last", *encoder.maps) == names
+        assert [encoder.width(layer) for layer in names[1:]] == [*WIDTHS[name]]
+        assert encoder.width("last") == encoder.feature_dim
+        for layer in names:
+            features, output = encoder(torch.rand(2, 3, 32, 32), layer)
+            assert features.shape == (2, encoder.feature_dim)
+            assert output.shape == (2, encoder.width(layer))
+            assert encoder.up_to(layer)(torch.rand(2, 3, 32, 32)).shape == output.shape
+    assert encoder.up_to("last") is encoder
+
+
+def by_hand(encoder: Encoder, images: Tensor) -> list[Tensor]:
+    """The maps of the four stages, each computed by naming the modules on the way."""
+    net = encoder.network
+    if isinstance(net, nn.Sequential):
+        x, stages = net[2](net[1](net[0](images))), net[3:7]
+    else:
+        x = net.maxpool(net.act1(net.bn1(net.conv1(images))))  # type: ignore[operator]
+        stages = nn.Sequential(net.layer1, net.layer2, net.layer3, net.layer4)
+    found = []
+    for stage in stages:
+        x = stage(x)
+        found.append(x.clone())
+    return found
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("name", "stem"), [("small", "cifar"), ("resnet18", "cifar"), ("resnet50", "imagenet")]
+)
+def test_a_layer_is_the_mean_of_its_map_beside_the_same_features(
+    name: str, stem: str, training: bool
+) -> None:
+    torch.manual_seed(0)
+    encoder = EncoderConfig(name=name, stem=stem).build().double()  # type: ignore[arg-type]
+    images = torch.randn(4, 3, 32, 32).double()
+    with torch.no_grad():
+        encoder(images)  # so that batch norms' running statistics are not those of the start
+        encoder.train(training)
+        features = encoder(images)
+        maps = by_hand(encoder, images)
+        for k, expected in enumerate(maps):
+            last, output = encoder(images, f"layer{k + 1}")
+            assert torch.equal(last, features)
+            torch.testing.assert_close(output, expected.mean((2, 3)), rtol=1e-10, atol=1e-12)
+            assert torch.equal(encoder.up_to(f"layer{k + 1}")(images), output)
+        assert all(torch.equal(x, features) for x in encoder(images, "last"))
+    assert not any(m._forward_hooks for m in encoder.modules())
+
+
+def test_a_layer_that_is_not_there_is_refused() -> None:
+    encoder = EncoderConfig(name="small").build()
+    message = r"no layer 'layer_2'; did you mean 'layer2'\? \(has: last, layer1, .*layer4\)"
+    for ask in (encoder.width, encoder.up_to, lambda name: encoder(torch.rand(2, 3, 8, 8), name)):
+        with pytest.raises(ValueError, match=message):
+            ask("layer_2")
+    with pytest.raises(ValueError, match=r"no layer 'layer1' \(has: last\)"):
+        Encoder(nn.Identity(), 8).width("layer1")
 
 
 def test_the_stem_decides_how_much_a_resnet_shrinks_its_image() -> None:

@@ -30,7 +30,8 @@ CROPS = [
     "augmentations.views.small={size: 12, ops: [{op: resized_crop, size: 12, area: [0.1, 0.4]}]}",
     "views.local=[small]",
 ]
-CASES = {
+LAYER = "equimod.layer=layer2"
+CASES: dict[str, tuple[str, ...]] = {
     "simclr": (SIMCLR, "{name: sgd, lr: 0.01}", "ddp"),
     "byol": (BYOL, "{name: sgd, lr: 0.01}", "ddp"),
     "barlow twins": (
@@ -45,19 +46,20 @@ CASES = {
     "simclr, sharded": (SIMCLR, "{name: lars, lr: 0.1, weight_decay: 1.0e-3}", "fsdp"),
     "byol, sharded": (BYOL, "{name: sgd, lr: 0.01}", "fsdp"),
     "dino, sharded": (DINO, "{name: sgd, lr: 0.01}", "fsdp"),
+    "at a layer": (SIMCLR, "{name: sgd, lr: 0.01}", "ddp", LAYER),
+    "at a layer, sharded": (SIMCLR, "{name: sgd, lr: 0.01}", "fsdp", LAYER),
 }
 
 
-def steps(
-    path: Path, case: tuple[str, str, str], rank: int = 0, world: int = 1
-) -> list[torch.Tensor]:
+def steps(path: Path, case: tuple[str, ...], rank: int = 0, world: int = 1) -> list[torch.Tensor]:
     """The losses of some steps, and the weights and statistics after them."""
-    method, optimiser, strategy = case
+    method, optimiser, strategy, *more = case
     torch.set_num_threads(1)
     if world > 1:
         meeting = f"file://{path.parent / f'meet-{world}'}"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     sets = ["arms={}", "equimod={hidden: 16, dim: 8}", method, f"training.optimizer={optimiser}"]
+    sets += more
     if "dino" in method:
         sets += CROPS
     run = load_run(path, sets)
