@@ -39,7 +39,7 @@ def check_table(run: Run, checks: Sequence[ArmCheck], gpu_memory: float | None =
     limit = gpu_memory if gpu_memory is not None else float("inf")
     for check in checks:
         if check.memory.peak > limit * GIB:
-            found = f"arm {check.name}: about {check.memory.peak / GIB:.1f} GiB of tensors in each "
+            found = f"arm {check.name}: about {_gib(check.memory.peak)} GiB of tensors in each "
             found += f"process, and the GPU has {limit:g}: use more devices, or a smaller batch"
             notes.append(Text(f"warning: {found}", "yellow"))
     return Group(Text(run.name, "bold"), table, *notes, Text())
@@ -58,7 +58,7 @@ def _cells(check: ArmCheck) -> list[list[str]]:
         schedule += [f"\u03bb {line}" for line in _at_points(points.weights)]
     parts = {"peak": memory.peak, "weights": memory.weights, "grads": memory.gradients}
     parts |= {"optim.": memory.optimizer, "views": memory.rest}
-    held = [f"{size / GIB:.2f} {name}" for name, size in parts.items()]
+    held = [f"{_gib(size)} {name}" for name, size in parts.items()]
     return [parameters, shapes, _steps(check), schedule, held]
 
 
@@ -78,6 +78,10 @@ def _at_points(values: Sequence[float]) -> list[str]:
         return [f"{values[0]:.4g}"]
     told = [f"{value:.4g} {point}" for point, value in zip(POINTS, values, strict=True)]
     return told[:1] + told[2:] if values[0] == values[1] else told  # without warm-up
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.2f}" if size >= GIB else f"{size / GIB:.3f}"
 
 
 def _notes(run: Run, checks: Sequence[ArmCheck]) -> list[str]:
