@@ -115,10 +115,10 @@ def passed(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Tens
     calls: list[tuple[Tensor, ...]] = []
     forward = trainer.learner.forward
 
-    def recording(reference, views, codes):
+    def recording(reference, views, codes, *rest):
         calls.append(tuple(c.clone() for c in codes))
         assert (reference is None) == (not trainer.learner.needs_reference)
-        return forward(reference, views, codes)
+        return forward(reference, views, codes, *rest)
 
     monkeypatch.setattr(trainer.learner, "forward", recording)
     trainer.run()
