@@ -103,8 +103,8 @@ class TimedStep:
             workers=config.training.workers,
         )
 
-    def _after_encoder(self, _: Any, __: Any, features: Tensor) -> None:
-        self.encoded += len(features)
+    def _after_encoder(self, _: Any, inputs: tuple[Any, ...], __: Any) -> None:
+        self.encoded += len(inputs[0])
         self.clock.end("encoder")
 
     @property

@@ -26,6 +26,7 @@ from equimod.evaluation.rendered import (
     measure_retrieval,
     per_augmentation,
 )
+from equimod.evaluation.shuffled import gain_over_shuffled, shuffled_gain
 
 __all__ = [
     "BatchSource",
@@ -46,6 +47,7 @@ __all__ = [
     "evaluate_head",
     "evaluating",
     "extract",
+    "gain_over_shuffled",
     "knn_accuracy",
     "linear_accuracies",
     "linear_accuracy",
@@ -56,4 +58,5 @@ __all__ = [
     "probe",
     "rankme",
     "retrieval",
+    "shuffled_gain",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -50,12 +52,15 @@ def mean_deviation(x: Tensor) -> float:
     return float(x.detach().cpu().double().std(dim=0, correction=0).mean())
 
 
-def collapse_metrics(features: Tensor, embeddings: Tensor | None = None) -> dict[str, float]:
+def collapse_metrics(
+    features: Tensor, embeddings: Tensor | None = None, shuffled_gain: float = math.nan
+) -> dict[str, float]:
     """What is recorded after each epoch, by name; what is not finite has no rank, and no name.
 
     Args:
         features: the encoder's, `(N, F)`.
         embeddings: those of the equivariance head, `(N, D)`, if there is one.
+        shuffled_gain: how much its predictions use their codes, see `equimod.evaluation.shuffled`.
     """
     named = {"features": features} | ({"embeddings": embeddings} if embeddings is not None else {})
     found = {}
@@ -64,6 +69,8 @@ def collapse_metrics(features: Tensor, embeddings: Tensor | None = None) -> dict
             continue
         found[f"monitor/{name}_rankme"] = rankme(x)
         found[f"monitor/{name}_std"] = mean_deviation(x)
+    if math.isfinite(shuffled_gain):
+        found["monitor/shuffled_gain"] = shuffled_gain
     return found
 
 

@@ -86,7 +86,7 @@ def equivariance_measures(
             "y0, y and yhat must have one shape (N, D) with N > 0, got "
             f"{tuple(y0.shape)}, {tuple(y.shape)} and {tuple(yhat.shape)}"
         )
-    moved_by, missed_by = _cosine_distance(y, y0), _cosine_distance(y, yhat)
+    moved_by, missed_by = cosine_distance(y, y0), cosine_distance(y, yhat)
     still = moved_by < EPSILON if identity is None else identity.to(moved_by.device)
     gain = moved_by - missed_by
     moved, missed = moved_by[~still], missed_by[~still]
@@ -119,7 +119,7 @@ def _standard_error(values: Tensor, groups: Tensor | None) -> float:
     return math.sqrt(count / (count - 1) * float(sums.square().sum())) / len(values)
 
 
-def _cosine_distance(a: Tensor, b: Tensor) -> Tensor:
+def cosine_distance(a: Tensor, b: Tensor) -> Tensor:
     """`1 - cos` of rows, `(N,)` float64, as half the squared distance of the unit vectors.
 
     Subtracting a cosine from 1 would lose the digits of small distances.

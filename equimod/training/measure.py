@@ -22,6 +22,7 @@ from equimod.data import (
     batches,
     require_one_size,
 )
+from equimod.data.draws import partners
 from equimod.distributed import gather_rows
 from equimod.evaluation import (
     Embedder,
@@ -32,10 +33,12 @@ from equimod.evaluation import (
     knn_accuracy,
     linear_accuracies,
     probe,
+    shuffled_gain,
 )
 from equimod.evaluation.collapse import MONITOR_IMAGES
 from equimod.evaluation.features import first_images
 from equimod.evaluation.images import Images, rows_of
+from equimod.evaluation.rendered import TEST_EPOCH
 from equimod.module import EquiMod
 from equimod.report import ArmResult, ViewSamples
 
@@ -136,28 +139,31 @@ class Bench:
         return self._knn(self._features(encoder, self.train), self._features(encoder, self.test))
 
     def collapse(
-        self, encoder: nn.Module, head: EquiMod | None, attached: nn.Module | None = None
+        self, encoder: nn.Module, attached: nn.Module, head: EquiMod | None
     ) -> dict[str, float]:
-        """Ranks and spreads of features, and of the head's embeddings, of a few test images.
+        """What a few test images say of features, and of the head's embeddings and predictions.
 
-        The same images each time, in eval mode; every process computes the same.
+        The same images and draws each time, in eval mode; every process computes the same.
 
         Args:
             encoder: images `(N, C, H, W)` to features `(N, F)`.
+            attached: images to what the head sees of them, see `Learner.attached`.
             head: the equivariance module, if there is one.
-            attached: images to what the head sees of them; the encoder if None.
         """
         first = next(first_images(self._batches(self.test), MONITOR_IMAGES))
-        images = first.images.to(self.device)
+        images, ids = first.images.to(self.device), first.ids.to(self.device)
         modules = [encoder] if head is None else [encoder, head]
-        with evaluating(*modules), torch.inference_mode():
+        with evaluating(*modules), torch.no_grad():
             originals = self.pipeline.apply(images, {self.reference: {}})[self.reference]
             features = encoder(originals)
             if head is None:
                 return collapse_metrics(features)
-            seen = features if attached in (None, encoder) else attached(originals)
-            embeddings = head.project(seen)
-        return collapse_metrics(features, embeddings)
+            y0 = head.project(features if attached is encoder else attached(originals))
+            if len(ids) < 2:  # there is no other image
+                return collapse_metrics(features, y0)
+            others = partners(len(ids), seed=self.seed, epoch=TEST_EPOCH).to(self.device)
+            gain = shuffled_gain(self._embedder(attached, head), images, ids, y0, others)
+        return collapse_metrics(features, y0, gain)
 
     def pixels(self) -> ArmResult:
         """k-NN on the raw pixels."""

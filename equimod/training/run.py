@@ -224,7 +224,7 @@ class Execution:
                 progress=progress.update,
                 validate=lambda learner: bench.knn(learner.encoder),
                 monitor=lambda learner: bench.collapse(
-                    learner.encoder, learner.equimod, learner.attached
+                    learner.encoder, learner.attached, learner.equimod
                 ),
             )
             learner = trainer.run()

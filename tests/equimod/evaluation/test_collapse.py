@@ -59,7 +59,10 @@ def test_the_names_and_what_is_refused() -> None:
     both = collapse_metrics(x, 2 * x)
     assert both["monitor/embeddings_std"] == pytest.approx(2 * both["monitor/features_std"])
     assert both["monitor/embeddings_rankme"] == pytest.approx(both["monitor/features_rankme"])
-    assert list(collapse_metrics(x, x / 0)) == names  # a head that has diverged
+    assert list(collapse_metrics(x, x / 0, math.nan)) == names  # a head that has diverged
+    assert collapse_metrics(x, x, -0.25) == collapse_metrics(x, x) | {
+        "monitor/shuffled_gain": -0.25
+    }
     for wrong in (torch.zeros(3), torch.zeros(0, 3)):
         with pytest.raises(ValueError, match="expected"):
             rankme(wrong)

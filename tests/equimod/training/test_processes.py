@@ -86,7 +86,8 @@ def test_two_processes_train_as_one(tiny: Path, tmp_path: Path) -> None:
             assert a.keys() == b.keys()
             for name in a:
                 # every step of this small network magnifies rounding; in float64 see `test_steps`
-                close = pytest.approx(b[name], rel=1e-5 if number < 2 else 0.3)
+                gain = 0.02 if name == "monitor/shuffled_gain" else None  # a ratio, less 1
+                close = pytest.approx(b[name], rel=1e-5 if number < 2 else 0.3, abs=gain)
                 assert a[name] == close, (number, name)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 import augspec
 from equimod.config import Run, load_run
 from equimod.data import CorruptReport, DataError, ImageData, batches
-from equimod.evaluation import Embedder, evaluate_head, knn_accuracy
+from equimod.evaluation import Embedder, evaluate_head, knn_accuracy, mean_deviation
 from equimod.training.checkpoint import load_checkpoint
 from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.learner import Learner
@@ -214,6 +214,14 @@ def test_every_measure_of_an_encoder(bench: Bench, learner: Learner) -> None:
     metrics = bench.encoder("arm", learner.encoder).metrics
     assert {"knn/class", "linear/class", "probe/absolute", "probe/retrieval_mrr"} <= set(metrics)
     assert metrics["probe/samples"] == 2 * TEST
+
+
+def test_the_monitor_looks_at_photographs_of_all_sizes(bench: Bench, learner: Learner) -> None:
+    found = bench.collapse(learner.encoder, learner.attached, learner.equimod)
+    features, _ = features_one_by_one(bench, learner.encoder, bench.test)
+    assert found["monitor/features_std"] == pytest.approx(mean_deviation(features), rel=1e-3)
+    assert -0.5 < found["monitor/shuffled_gain"] < 0.5  # the head is untrained
+    assert found["monitor/shuffled_gain"] != 0
 
 
 def test_equivariance_is_that_of_the_photographs_one_by_one(bench: Bench, learner: Learner) -> None:
