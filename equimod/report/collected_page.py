@@ -86,7 +86,7 @@ def _conditions(made: Sequence[Made]) -> Iterator[str]:
         for environment in known
     ]
     pythons = [f"Python {environment.get('python', 'unknown')}" for environment in known]
-    codes = [f"`{str(environment.get('code') or 'unknown')[:12]}`" for environment in known]
+    codes = [_commit(str(environment.get("code") or "unknown")) for environment in known]
     for label, values in (
         ("machine", machines),
         ("versions", [f"{p}, {v}" for p, v in zip(pythons, versions, strict=True)]),
@@ -95,6 +95,10 @@ def _conditions(made: Sequence[Made]) -> Iterator[str]:
         yield f"- {label}: {'; '.join(dict.fromkeys(values)) or 'not recorded'}"
     minutes = [time for run in made for time in run.minutes]
     yield f"- time: {sum(minutes):,.1f} minutes for {len(minutes)} trainings, without measuring"
+
+
+def _commit(code: str) -> str:
+    return f"`{code[:12]}`" + (", with changes" if code.endswith("+") else "")
 
 
 def _machine(environment: Mapping[str, Any]) -> str:

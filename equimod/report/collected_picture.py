@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, cycle, repeat
 
 from matplotlib.axes import Axes
@@ -50,6 +50,7 @@ DASHES = ("solid", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 ROOM = 0.5
 """How far an axis goes on beyond the seeds, as a share of what they span."""
 ABSOLUTE = "probe/absolute"
+OWN_RETRIEVAL = "equivariance/retrieval_mrr"
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,15 @@ def _chart(look: _Look, rows: Sequence[Row]) -> float:
 
 
 def _shown(collected: Collected, rows: Sequence[Row]) -> list[Measure]:
-    """Accuracies, and how well codes find views."""
-    wanted = [m for section in compared(collected, rows).values() for m in section]
-    return [
-        m
-        for m in wanted
-        if m.metric.startswith(("linear/", "knn/")) or m.metric in (RETRIEVAL, ABSOLUTE)
-        if any(m.metric in row.values for row in rows)
-    ]
+    """Accuracies, and how well codes find views: by the probe, or else by the arms' own heads."""
+    measured = {metric for row in rows for metric in row.values}
+    found = []
+    for m in (m for section in compared(collected, rows).values() for m in section):
+        if m.metric.startswith(("linear/", "knn/")) or m.metric in (RETRIEVAL, ABSOLUTE):
+            found.append(m)
+        elif m.metric == OWN_RETRIEVAL and RETRIEVAL not in measured:
+            found.append(replace(m, label=f"{m.label}, own head"))
+    return [m for m in found if m.metric in measured]
 
 
 def _colours(collected: Collected) -> dict[str, str]:

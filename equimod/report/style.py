@@ -32,6 +32,8 @@ TITLE, LABEL, SMALL = 13.0, 11.0, 9.5
 
 ARM_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442")
 """Okabe & Ito, Color Universal Design (2008), without black."""
+MORE_COLOURS = ("#882255", "#44AA99", "#332288", "#999933", "#AA4499", "#661100", "#117733")
+"""For further arms: of Paul Tol's muted scheme (2021), what is not like one of the others."""
 BASELINE_COLOURS = ("#c4c4c4", "#8c8c8c", "#5e5e5e")
 DIVERGING = LinearSegmentedColormap.from_list("codes", ("#2166ac", "#f7f7f7", "#b2182b"))
 """Red and blue differ to every common kind of colour vision; white is zero."""
@@ -41,7 +43,8 @@ def row_colours(summary: RunSummary) -> dict[str, str]:
     """A colour for each row: greys for baselines, the palette, in turn, for arms."""
     untrained = len(summary.baselines)
     cycle = [BASELINE_COLOURS[k % len(BASELINE_COLOURS)] for k in range(untrained)]
-    cycle += [ARM_COLOURS[k % len(ARM_COLOURS)] for k in range(len(summary.arms))]
+    colours = ARM_COLOURS + MORE_COLOURS
+    cycle += [colours[k % len(colours)] for k in range(len(summary.arms))]
     return dict(zip(summary.row_names, cycle, strict=True))
 
 

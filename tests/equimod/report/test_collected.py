@@ -7,6 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,21 @@ def test_words_give_a_line_of_dots_for_each_row() -> None:
     (dots,) = (c.get_offsets() for c in axes.collections if len(c.get_offsets()) > 1)
     values = [v for each in data.rows for v in each.values.get("linear/shape", {}).values()]
     assert dots[:, 0].tolist() == values
+
+
+def test_the_own_heads_ranks_are_drawn_where_no_probe_was_measured() -> None:
+    def titles(data: Collected) -> str:
+        return " ".join(axes.get_title(loc="left") for axes in draw_collected(data).figure.axes)
+
+    with_probe = collected()
+    own = {"equivariance/retrieval_mrr": {0: 0.6, 1: 0.7}}
+    rows = tuple(replace(r, values={**r.values, **own}) for r in with_probe.rows)
+    assert "own head" not in titles(replace(with_probe, rows=rows))
+    bare = tuple(
+        replace(r, values={k: v for k, v in r.values.items() if not k.startswith("probe/")})
+        for r in rows
+    )
+    assert "retrieval MRR, own head" in titles(replace(with_probe, rows=bare, differences=()))
 
 
 def test_the_picture_is_1600_wide_and_the_same_each_time(tmp_path: Path) -> None:

@@ -170,3 +170,9 @@ def test_samples_that_do_not_fit_are_refused() -> None:
         ViewSamples(good.images, ["a"], good.views[:1], [good.codes[0][:, :3]], SLOTS)
     with pytest.raises(ValueError, match="0 images, 0 names"):
         ViewSamples(good.images[:0], [], [], [], SLOTS)
+
+
+def test_no_two_of_fourteen_arms_have_one_colour() -> None:
+    arms = tuple(ArmResult(name=f"arm {k}") for k in range(14))
+    colours = row_colours(RunSummary(title="t", data="d", labels=(), arms=arms))
+    assert len(set(colours.values())) == 14
