@@ -11,11 +11,13 @@ from cyclopts import Parameter
 
 from augspec.cli.common import mistake, unknown
 from augspec.cli.recipes import recipes, schema_file
+from augspec.compiler.flow import block
 from augspec.language.files import write_atomically
 from augspec.language.spec import load
 
 _SCHEMA_LINE = re.compile(r"^(# yaml-language-server: \$schema=|# \$schema: ).*\n", re.MULTILINE)
 """The two comments by which editors find the schema of a file."""
+_EXTENDS = re.compile(r"^extends:", re.MULTILINE)
 
 
 def new(
@@ -42,9 +44,17 @@ def new(
     target = output or Path(f"{name}.yaml")
     if target.exists():
         raise mistake(f"{target} exists already; name another file with -o")
-    write_atomically(target, _moved(known[name].read_text(encoding="utf-8"), target))
+    write_atomically(target, _moved(_alone(known[name]), target))
     print(f"{target}: begun from {name}; see what it does: augspec preview {target} -o {name}.png")
     return 0
+
+
+def _alone(recipe: Path) -> str:
+    """The text of a recipe; of one that extends another, what both say, since it moves alone."""
+    text = recipe.read_text(encoding="utf-8")
+    if not _EXTENDS.search(text):
+        return text
+    return "".join(line[0] for line in _SCHEMA_LINE.finditer(text)) + block(load(recipe).document())
 
 
 def _moved(text: str, target: Path) -> str:
