@@ -10,7 +10,7 @@ from torch import Tensor
 
 from equimod import EquiMod
 from equimod.equivariance_losses import LossName, equivariance_loss
-from equimod.losses import equivariance_nt_xent
+from equimod.losses import byol_loss, equivariance_nt_xent, nt_xent
 from equimod.redundancy import vicreg_loss
 
 NAMES = get_args(LossName)
@@ -129,12 +129,21 @@ def test_an_unknown_loss_is_refused_with_the_nearest() -> None:
         EquiMod(16, 4, loss="cosin")  # type: ignore[arg-type]
 
 
-def test_against_an_independent_implementation() -> None:
-    """lightly's, which follows the released code, where it is installed."""
-    losses = pytest.importorskip("lightly.loss")
-    a, b = (x.detach().float() for x in embeddings(2, n=32, dim=8, scale=0.5))
-    theirs = losses.VICRegLoss()(a, b)
-    assert vicreg_loss(a, b).item() == pytest.approx(theirs.item(), rel=1e-5)
-    cosine = losses.NegativeCosineSimilarity()(b, a)
-    ours = equivariance_loss("cosine", [a], [b])
-    assert ours.item() == pytest.approx(2 + 2 * cosine.item(), rel=1e-5)
+def test_the_values_are_lightlys() -> None:
+    """Those of `NTXentLoss`, `NegativeCosineSimilarity` and `VICRegLoss` of lightly 1.6.0.
+
+    In float64, of the embeddings of `test_redundancy`; SimCLR's and BYOL's losses, too.
+    """
+    i = torch.arange(6, dtype=torch.float64)[:, None]
+    j = torch.arange(4, dtype=torch.float64)
+    a, b = (torch.sin(1.7 * i + 0.9 * j * j + phase) + 0.1 * j for phase in (0.0, 0.4))
+    cosine = 2 + 2 * -0.905833534142741
+    for mine, theirs in (
+        (nt_xent(a, b, 0.5), 1.2714082751330582),
+        (nt_xent(a, b, 0.1), 0.7358894307585131),
+        (equivariance_loss("contrastive", [a], [b], temperature=0.1), 0.7358894307585131),
+        (byol_loss(a, b), cosine),
+        (equivariance_loss("cosine", [a], [b]), cosine),
+        (equivariance_loss("vicreg", [a], [b]), 9.199200361190433),
+    ):
+        assert mine.item() == pytest.approx(theirs, rel=1e-12)
