@@ -10,12 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from equimod import distributed
-from equimod.baselines.base import (
-    Neighbour,
-    NeighbourOptions,
-    Pair,
-    require_rows,
-)
+from equimod.baselines.base import Neighbour, NeighbourOptions, Pair, require_rows
 from equimod.baselines.inputs import Given, Reads
 from equimod.heads import mlp
 from equimod.losses import at_least_float32
