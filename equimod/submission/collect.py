@@ -105,8 +105,13 @@ def collect(roots: Sequence[Path], base: str | None = None) -> Collected:
     )
 
 
-def write_collected(collected: Collected, folder: Path) -> list[Path]:
+def write_collected(collected: Collected, folder: Path, picture: bytes) -> list[Path]:
     """Writes `collected.md`, `.csv`, `.json` and `.png`, each atomically.
+
+    Args:
+        collected: the tables.
+        folder: where the files go.
+        picture: as PNG.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -115,7 +120,7 @@ def write_collected(collected: Collected, folder: Path) -> list[Path]:
         "md": to_markdown(collected),
         "csv": to_csv(collected),
         "json": to_json(collected),
-        "png": to_png(collected),
+        "png": picture,
     }
     return [write_atomically(folder / f"collected.{kind}", text) for kind, text in files.items()]
 
@@ -139,10 +144,12 @@ def collect_runs(
     """
     try:
         collected = collect(roots, base)
-        written = write_collected(collected, out or roots[0]) if collected.rows else []
-        page = report if collected.rows else None
-        if page is not None:
-            write_page(collected, roots, page, base)
+        written, page = [], report if collected.rows else None
+        if collected.rows:
+            picture = to_png(collected)
+            written = write_collected(collected, out or roots[0], picture)
+            if page is not None:
+                write_page(collected, roots, page, picture, base)
     except (CollectError, PointsError, SettingsError, augspec.SpecError, OSError) as error:
         return mistake(error)
     console = Console()

@@ -15,7 +15,6 @@ from augspec import write_atomically
 from equimod.records import DOCUMENT, ENVIRONMENT, METRICS, SUMMARY, read_metrics
 from equimod.report.collected import Collected
 from equimod.report.collected_page import Made, to_page
-from equimod.report.collected_picture import to_png
 from equimod.report.results import THROUGHPUT, read_summary
 
 if TYPE_CHECKING:
@@ -26,29 +25,30 @@ def write_page(
     collected: Collected,
     roots: Sequence[Path],
     path: Path,
+    picture: bytes,
     base: str | None = None,
-) -> list[Path]:
+) -> None:
     """Writes the page, and its picture beside it, each atomically.
 
     Args:
         collected: the tables.
         roots: what `collect` was given.
-        path: where the page goes; the picture has its name.
+        path: where the page goes; the picture goes beside it, under its name.
+        picture: as PNG.
         base: as `collect` was given.
 
     Raises:
         OSError: they cannot be written.
         SpecError: a run's document is damaged.
     """
-    picture = path.with_suffix(".png")
+    beside = path.with_suffix(".png")
     words = ["equimod", "collect", *map(str, roots)]
     words += ["--base", base] if base is not None else []
     words += ["--report", str(path)]
-    page = to_page(
-        collected, [_made(f) for f in collected.folders], picture.name, shlex.join(words)
-    )
+    page = to_page(collected, [_made(f) for f in collected.folders], beside.name, shlex.join(words))
     path.parent.mkdir(parents=True, exist_ok=True)
-    return [write_atomically(path, page), write_atomically(picture, to_png(collected))]
+    write_atomically(path, page)
+    write_atomically(beside, picture)
 
 
 def _made(folder: Path) -> Made:
