@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.losses import byol_loss
-from equimod.ssl.base import MethodDocument, two
-from equimod.ssl.target import TargetMethod, momentum
-
-__all__ = ["BYOL", "BYOLConfig", "momentum"]
+from equimod.ssl.base import MethodDocument
+from equimod.ssl.target import PredictingMethod
 
 
-class BYOL(TargetMethod):
+class BYOL(PredictingMethod):
     """Online projector and predictor, target encoder and projector, symmetric loss.
 
     Args:
@@ -48,11 +45,7 @@ class BYOL(TargetMethod):
 
     def forward(self, images: Sequence[Tensor], features: Sequence[Tensor]) -> Tensor:
         """See `Method.forward`; the sum of both directions, each in [0, 4] (BYOL, section 3.1)."""
-        joint_features = torch.cat(two("BYOL", "features", features))
-        joint_images = torch.cat(two("BYOL", "images", images))
-        q1, q2 = self.predictor(self.projector(joint_features)).chunk(2)
-        with torch.no_grad():
-            z1, z2 = self.target(joint_images).chunk(2)
+        (q1, q2), (z1, z2) = self.predictions_and_targets("BYOL", images, features)
         return byol_loss(q1, z2) + byol_loss(q2, z1)
 
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from equimod.encoders import Encoder
 from equimod.heads import mlp
 from equimod.losses import info_nce
-from equimod.ssl.base import MethodDocument, two
-from equimod.ssl.target import TargetMethod
+from equimod.ssl.base import MethodDocument
+from equimod.ssl.target import PredictingMethod
 
 
-class MoCoV3(TargetMethod):
+class MoCoV3(PredictingMethod):
     """Online projector and predictor, target encoder and projector, symmetric contrastive loss.
 
     The keys are those of the batch of all processes: there is no queue. The heads are those of the
-    authors' code for a ResNet. Both views pass through each network as one batch, so that online
-    and target network meet the same statistics.
+    authors' code for a ResNet.
 
     Args:
         encoder: the online encoder `(N, C, H, W)` to `(N, feature_dim)`; see `TargetMethod`.
@@ -55,11 +53,7 @@ class MoCoV3(TargetMethod):
 
     def forward(self, images: Sequence[Tensor], features: Sequence[Tensor]) -> Tensor:
         """See `Method.forward`; 2 tau times the sum of both directions (MoCo v3, Algorithm 1)."""
-        joint_features = torch.cat(two("MoCo v3", "features", features))
-        joint_images = torch.cat(two("MoCo v3", "images", images))
-        q1, q2 = self.predictor(self.projector(joint_features)).chunk(2)
-        with torch.no_grad():
-            k1, k2 = self.target(joint_images).chunk(2)
+        (q1, q2), (k1, k2) = self.predictions_and_targets("MoCo v3", images, features)
         both = info_nce(q1, k2, self.temperature) + info_nce(q2, k1, self.temperature)
         return 2 * self.temperature * both
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from equimod.ssl.base import Method
+from equimod.ssl.base import Method, two
 
 
 def momentum(progress: float, start: float, end: float) -> float:
@@ -56,3 +58,33 @@ class TargetMethod(Method):
         online = [p for module in self._online for p in module.parameters()]
         average = get_ema_multi_avg_fn(momentum(progress, self.ema_start, self.ema_end))
         average([*self.target.parameters()], online, None)
+
+
+class PredictingMethod(TargetMethod):
+    """A method whose online network predicts the target's projections of the other view."""
+
+    projector: nn.Module
+    predictor: nn.Module
+
+    def predictions_and_targets(
+        self, name: str, images: Sequence[Tensor], features: Sequence[Tensor]
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Both views' predictions `(N, D)`, and the target's projections of them, without gradient.
+
+        Both views pass through each network as one batch, so that online and target network meet
+        the same statistics.
+
+        Args:
+            name: of the method, for messages.
+            images: the views `(N, C, H, W)`.
+            features: the online encoder's features of them `(N, F)`.
+
+        Raises:
+            ValueError: there are not two views.
+        """
+        joint_features = torch.cat(two(name, "features", features))
+        joint_images = torch.cat(two(name, "images", images))
+        q1, q2 = self.predictor(self.projector(joint_features)).chunk(2)
+        with torch.no_grad():
+            z1, z2 = self.target(joint_images).chunk(2)
+        return (q1, q2), (z1, z2)

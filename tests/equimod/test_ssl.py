@@ -25,7 +25,7 @@ from equimod.ssl import (
     SimSiamConfig,
     VICRegConfig,
 )
-from equimod.ssl.byol import momentum
+from equimod.ssl.target import momentum
 
 
 def encoder() -> Encoder:
