@@ -26,10 +26,8 @@ from equimod.training.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from equimod.training.interrupt import InterruptedRunError, StopFlag
 from equimod.training.learner import Learner
 from equimod.training.trained import trained_learner
-from equimod.training.trainer import Trainer
 
 BASE = ["arms={}", "training.epochs=1", "training.log_every=1", "training.warmup_epochs=0"]
 LAYERS = {"layer1": 32, "layer2": 64, "layer3": 128, "layer4": 256}
@@ -131,33 +129,11 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_an_epoch_and_the_same_with_an_interruption(
-    name: str, tiny: Path, tmp_path: Path, make_trainer
+    name: str, tiny: Path, trained_with_a_stop
 ) -> None:
-    run = configured(tiny, "layer: last", *OPTIONS[name])
-
-    def trained(trainer: Trainer) -> dict[str, Tensor]:
-        return {key: t.clone() for key, t in trainer.run().state_dict().items()}
-
-    start = make_trainer(run, tmp_path / "whole")
-    before = {
-        key: p.detach().clone()
-        for key, p in start.learner.named_parameters()
-        if key.startswith(("encoder", "equimod"))
-    }
-    expected = trained(start)
-    assert not any(torch.equal(expected[key], p) for key, p in before.items())
-    stop = StopFlag()
-
-    def progress(step: int, *_: object) -> None:
-        stop.signal = 15 if step == 3 else None
-
-    with pytest.raises(InterruptedRunError):
-        make_trainer(run, tmp_path / "parts", stop=stop, progress=progress).run()
-    found = trained(make_trainer(run, tmp_path / "parts"))
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[key], t) for key, t in expected.items())
-    records = [read_metrics(tmp_path / part / "metrics.jsonl") for part in ("whole", "parts")]
-    assert records[0] == records[1]
+    before, expected = trained_with_a_stop(configured(tiny, "layer: last", *OPTIONS[name]), 6)
+    moved = [key for key in before if key.startswith(("encoder", "equimod"))]
+    assert moved and not any(torch.equal(expected[key], before[key]) for key in moved)
 
 
 def test_checkpoints_of_before_are_of_the_last_layer(
