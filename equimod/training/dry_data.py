@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from augspec import Spec
-from equimod.data import DataError, ImageData, InMemoryImages, InMemoryRagged, Known
+from equimod.data import ImageData, InMemoryImages, InMemoryRagged, Known
 from equimod.data.base import CHANNELS
+from equimod.training.require import require_images
 
 USUAL_SIZES = ((375, 500), (500, 375), (333, 500), (500, 500))
 """Height and width of random images where each has a size of its own: usual ones of ImageNet."""
@@ -25,16 +26,8 @@ def random_images(spec: Spec, known: Known, count: int) -> ImageData:
     Raises:
         DataError: the augmentations are for images of another size or another number of channels.
     """
-    if spec.image.channels != CHANNELS:
-        message = f"the augmentation spec is for images of {spec.image.channels} channel"
-        raise DataError(f"{message} (image.channels), and all data are read as RGB")
-    if known.size is not None and spec.input_size not in (None, known.size):
-        theirs = "x".join(map(str, spec.input_size or ()))
-        ours = "x".join(map(str, known.size))
-        ours = "different sizes" if known.size == "original" else ours
-        message = f"the augmentation spec is for images of {theirs} (image.size), the data have"
-        raise DataError(f"{message} {ours}")
-    size = spec.input_size or known.size or UNKNOWN_SIZE
+    size = known.size or spec.input_size or UNKNOWN_SIZE
+    require_images(spec, None if size == "original" else size)
     several = size == "original"
     random = torch.Generator().manual_seed(0)
     sizes = [USUAL_SIZES[k % len(USUAL_SIZES)] if several else size for k in range(count)]

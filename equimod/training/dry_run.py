@@ -24,6 +24,7 @@ from equimod.training.inputs import Inputs, render
 from equimod.training.interrupt import StopFlag
 from equimod.training.learner import Learner
 from equimod.training.origin import code_layout, code_reader
+from equimod.training.require import require_equal_shares
 from equimod.training.schedule_points import SchedulePoints, schedule_points
 from equimod.training.step_memory import StepMemory, hollow, step_memory, watched_widths
 from equimod.training.trainer import Trainer
@@ -124,7 +125,8 @@ def _check_arm(
     images = known.images if images is None else images
     images = None if images is None else images - config.held_out
     processes = training.devices * training.nodes
-    _check_batch(training.batch_size, processes, images)
+    require_equal_shares(training.batch_size, processes)
+    _require_a_batch(training.batch_size, images)
     process_batch = training.batch_size // processes
     few = _of_few_images(config)
     data = random_images(spec, known, few.training.batch_size)
@@ -167,15 +169,12 @@ def _check_arm(
     )
 
 
-def _check_batch(batch: int, processes: int, images: int | None) -> None:
-    """That all processes get equally many images, and an epoch a step.
+def _require_a_batch(batch: int, images: int | None) -> None:
+    """That an epoch has a step.
 
     Raises:
-        DataError: they do not, or it does not.
+        DataError: it has none.
     """
-    if batch % processes:
-        message = f"training.batch_size is {batch}, which {processes} processes cannot share"
-        raise DataError(f"{message} equally: choose a multiple of {processes}")
     if images is not None and batch > images:
         message = f"training.batch_size is {batch}, more than the {images:,} images, so an epoch"
         raise DataError(f"{message} would have no step; choose at most {images}")

@@ -57,7 +57,8 @@ def render(
     """
     images: Images = move_data_to_device(batch.images, device)
     views, neighbour = config.views, config.neighbour
-    which = (move_data_to_device(batch.ids, device), epoch, sizes_of(batch.images))
+    sizes = sizes_of(batch.images)
+    which = (move_data_to_device(batch.ids, device), epoch, sizes)
     positions = move_data_to_device(batch.positions, device)
     codes = pipeline.draw(*which, positions)
     seeds = pipeline.seeds(*which, positions)
@@ -70,9 +71,8 @@ def render(
     read = [codes[name] for name in views.augmented]
     if reader is not None:
         told = codes_told(config, pipeline, batch, codes, count, epoch)
-        read = reader.batch(told, sizes_of(batch.images), images)
+        read = reader.batch(told, sizes, images)
     if neighbour is not None:
-        sizes = sizes_of(batch.images)
         read = [*vectors(neighbour.reads, pipeline, params, sizes, views.augmented, images)]
     return Inputs(
         rendered.get(views.reference),

@@ -13,8 +13,8 @@ from rich.console import Console
 import augspec
 from augspec import Spec
 from equimod.config import Run, RunConfig
-from equimod.data import CorruptReport, DataError, ImageData, hold_out
-from equimod.data.base import CHANNELS, CorruptImageError
+from equimod.data import CorruptReport, ImageData, hold_out
+from equimod.data.base import CorruptImageError
 from equimod.distributed import all_objects, alone
 from equimod.records import METRICS, read_metrics
 from equimod.report import (
@@ -36,6 +36,7 @@ from equimod.training.lock import locked
 from equimod.training.measure import Bench
 from equimod.training.origin import code_layout, code_reader
 from equimod.training.progress import ArmProgress
+from equimod.training.require import require_equal_shares, require_images
 from equimod.training.trained import trained_learner
 from equimod.training.trainer import Trainer
 
@@ -159,30 +160,15 @@ class Execution:
 
     def _prepare(self, restart: bool) -> None:
         """Checks that all arms can be trained and measured before the first one starts."""
-        self._check_images()
+        require_images(self.run.spec, self.train.image_size, self.train.describe())
         for name, config in self.run.arms.items():
-            size, processes = config.training.batch_size, self.fabric.world_size
-            if size % processes:
-                message = f"training.batch_size is {size}, which {processes} processes cannot share"
-                raise DataError(f"{message} equally: choose a multiple of {processes}")
+            require_equal_shares(config.training.batch_size, self.fabric.world_size)
             self._bench(config).check()
             folder = None if restart else self.folder.arm(name)
             Trainer.check(config, self.run.spec, self.train, folder)
         if restart:
             self.folder.clear(self.run)
         self.folder.record(self.run)
-
-    def _check_images(self) -> None:
-        """That the images are those that the spec speaks of."""
-        spec, size = self.run.spec, self.train.image_size
-        if spec.input_size not in (None, size):
-            theirs = "x".join(map(str, spec.input_size or ()))
-            ours = "x".join(map(str, size)) if size is not None else "different sizes"
-            message = f"the augmentation spec is for images of {theirs} (image.size), the data have"
-            raise DataError(f"{message} {ours}: {self.train.describe()}")
-        if spec.image.channels != CHANNELS:
-            message = f"the augmentation spec is for images of {spec.image.channels} channel"
-            raise DataError(f"{message} (image.channels), and all data are read as RGB")
 
     def evaluate(self, checkpoint: str = LAST) -> RunSummary:
         """Measures every arm from a checkpoint, without training.
@@ -195,7 +181,7 @@ class Execution:
             LayoutMismatchError: its head cannot read the codes of the augmentations.
             DataError: the data do not fit what is asked for.
         """
-        self._check_images()
+        require_images(self.run.spec, self.train.image_size, self.train.describe())
         arms = {}
         plan = augspec.make_plan(self.run.spec)
         for name, config in self.run.arms.items():
