@@ -18,60 +18,10 @@ from equimod.data import DataConfig
 from equimod.encoders import EncoderConfig
 from equimod.evaluation import EquivarianceConfig, KNNConfig, LinearConfig, ProbeConfig
 from equimod.module_config import EquiModConfig
-from equimod.optim import OptimizerConfig
 from equimod.ssl import TAKES_CROPS, WITHOUT_TARGET, MethodConfig
+from equimod.training_config import TrainingConfig
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", max_length=64)]
-
-
-class TrainingConfig(DocumentModel):
-    """How long, how fast and on what."""
-
-    epochs: int = Field(ge=0)
-    """How often every image is seen; 0 evaluates the encoder as it was initialised."""
-    batch_size: int = Field(ge=2)
-    """Images in a step, over all devices together."""
-    optimizer: OptimizerConfig
-    """The optimiser; its `lr` is the highest rate."""
-    warmup_epochs: float = Field(default=0.0, ge=0)
-    """Epochs of linear warm-up, before the cosine."""
-    final_lr: float = Field(default=0.0, ge=0)
-    """Where the cosine ends."""
-    precision: Literal["32", "bf16"] = "32"
-    """`bf16`: matrix products and convolutions in bfloat16; losses and views stay float32."""
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
-    devices: int = Field(default=1, ge=1)
-    """Processes on this machine, one for each GPU; a launcher such as torchrun has its own say."""
-    nodes: int = Field(default=1, ge=1)
-    """Machines; more than one needs a launcher, which has its own say here, too."""
-    strategy: Literal["ddp", "fsdp"] = "ddp"
-    """What processes share: `ddp` the batch; `fsdp` also the weights, gradients and the optimiser's
-    state, for models that are large beside a GPU's memory. Changes nothing but rounding."""
-    sync_batch_norm: bool = True
-    """Batch statistics over all processes, so that their number changes nothing but rounding."""
-    workers: int = Field(default=0, ge=0)
-    """Threads that read images; 0 reads in the main thread."""
-    on_corrupt: Literal["skip", "raise"] = "skip"
-    """Whether a corrupt image costs that image or ends the run."""
-    checkpoint_minutes: float = Field(default=5.0, ge=0)
-    """Minutes between checkpoints; one is also written at the end and on an interruption."""
-    keep_every: int = Field(default=0, ge=0)
-    """Epochs after which a checkpoint stays for good, as `epoch-00020`; 0 keeps only the last."""
-    keep_best: bool = True
-    """Whether the checkpoint with the best k-NN accuracy stays, as `best`; `evaluate_every` says
-    how often it is measured, on the first kind of label."""
-    log_every: int = Field(default=10, ge=1)
-    """Steps between lines of `metrics.jsonl`."""
-    evaluate_every: int = Field(default=0, ge=0)
-    """Epochs between k-NN evaluations during training; 0 for none before the end."""
-
-    @model_validator(mode="after")
-    def _warmup_fits(self) -> TrainingConfig:
-        if self.epochs and self.warmup_epochs > self.epochs:
-            message = f"must be <= epochs ({self.epochs}), got {self.warmup_epochs:g}"
-            raise fault(message, "warmup_epochs")
-        return self
 
 
 class ViewsConfig(DocumentModel):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn import Parameter
 
 from augspec import DocumentModel
 
@@ -36,6 +37,10 @@ class Method(nn.Module, ABC):
         Returns:
             The loss, a scalar.
         """
+
+    def fixed_rate_parameters(self) -> Iterable[Parameter]:
+        """The parameters whose learning rate stays what it was at its highest: none by default."""
+        return ()
 
     def before_step(self, progress: float) -> None:
         """Called between a backward pass and the optimiser's step; may take gradients away.

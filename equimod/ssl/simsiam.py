@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pydantic import Field
 from torch import Tensor
+from torch.nn import Parameter
 
 from equimod.encoders import Encoder
 from equimod.heads import mlp
@@ -24,14 +25,26 @@ class SimSiam(Method):
         dim: the width of the projections, and of the projector's hidden layers.
         hidden: the width of the predictor's hidden layer.
         layers: linear layers of the projector.
+        fixed_predictor_rate: whether the predictor's learning rate stays at its highest.
     """
 
     def __init__(
-        self, feature_dim: int, *, dim: int = 2048, hidden: int = 512, layers: int = 3
+        self,
+        feature_dim: int,
+        *,
+        dim: int = 2048,
+        hidden: int = 512,
+        layers: int = 3,
+        fixed_predictor_rate: bool = False,
     ) -> None:
         super().__init__()
+        self.fixed_predictor_rate = fixed_predictor_rate
         self.projector = mlp((feature_dim, *[dim] * layers), last_norm="plain")
         self.predictor = mlp((dim, hidden, dim), last_norm="none")
+
+    def fixed_rate_parameters(self) -> Iterable[Parameter]:
+        """See `Method.fixed_rate_parameters`."""
+        return self.predictor.parameters() if self.fixed_predictor_rate else ()
 
     def forward(self, images: Sequence[Tensor], features: Sequence[Tensor]) -> Tensor:
         """See `Method.forward`; the mean of both directions, in [-1, 1] (SimSiam, Eq. 4)."""
@@ -52,6 +65,10 @@ class SimSiamConfig(MethodDocument):
     """Width of the predictor's hidden layer: a bottleneck, a quarter of `dim` in the paper."""
     layers: int = Field(default=3, ge=1)
     """Linear layers of the projector; 3 on ImageNet, 2 on CIFAR-10 (appendix D)."""
+
+    fixed_predictor_rate: bool = False
+    """Whether the predictor's learning rate is the highest one from the first step to the last
+    (`--fix-pred-lr` of the authors' code): a predictor must keep up with its encoder."""
 
     def build(self, encoder: Encoder) -> SimSiam:
         """The method for features of `encoder`."""

@@ -141,7 +141,7 @@ def _check_arm(
         memory = step_memory(
             learner,
             mode,
-            training.optimizer.build(learner),
+            learner.build_optimizer(training.optimizer),
             inputs,
             rows=process_batch,
             source_bytes=int(data.sizes.prod(dim=1).double().mean()) * CHANNELS,

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from equimod.baselines import Neighbour, Pair, given
 from equimod.config import RunConfig
 from equimod.encoders import Encoder
 from equimod.module import EquiMod
+from equimod.optim import OptimizerConfig
 from equimod.ssl import Method
 
 if TYPE_CHECKING:
@@ -87,6 +89,10 @@ class Learner(nn.Module):
             equimod = options.build(encoder.width(options.layer), code_dim)
             pair = options.reference == "pair"
             return cls(encoder, method, equimod, options.weight, pair=pair, layer=options.layer)
+
+    def build_optimizer(self, config: OptimizerConfig) -> Optimizer:
+        """The optimiser of all trainable parameters, with the rates that the method wants fixed."""
+        return config.build(self, self.method.fixed_rate_parameters())
 
     @property
     def needs_reference(self) -> bool:

@@ -10,9 +10,10 @@ from pydantic import ValidationError
 from augspec import Layout, Pipeline, Plan
 from equimod.code_columns import code_columns
 from equimod.codes import CodeReader
-from equimod.config import RunConfig, TrainingConfig
+from equimod.config import RunConfig
 from equimod.data import ImageData
 from equimod.training.checkpoint import CheckpointError, differences
+from equimod.training_config import TrainingConfig
 
 INDIFFERENT = ("name", "description", "evaluation", "augmentations", "data")
 """Fields of a run that leave the weights alone; data and augmentations are compared by what they

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from equimod.config import RunConfig
-from equimod.schedule import learning_rate
 
 NOMINAL_STEPS = 1000
 """Steps of an epoch, for the rates alone, where the number of images is not known."""
@@ -46,16 +45,15 @@ def schedule_points(config: RunConfig, images: int | None) -> SchedulePoints:
     training, equimod = config.training, config.equimod
     epoch_steps = images // training.batch_size if images is not None else NOMINAL_STEPS
     total = training.epochs * epoch_steps
-    warmup = round(training.warmup_epochs * epoch_steps)
+    warmup = training.warmup_steps(epoch_steps)
     at = (0, min(warmup, total), total // 2, total)
-    rate, final = training.optimizer.lr, training.final_lr
     known = images is not None
     return SchedulePoints(
         epochs=training.epochs,
         epoch_steps=epoch_steps if known else None,
         steps=total if known else None,
         warmup=warmup if known else None,
-        rates=tuple(learning_rate(step, total, at[1], rate, final) for step in at),
+        rates=tuple(training.rate_at(step, epoch_steps) for step in at),
         weights=None
         if equimod is None or not total
         else tuple(equimod.weight_at(step, total, epoch_steps) for step in at),

@@ -24,7 +24,7 @@ from equimod.data import (
     number_of_batches,
     require_one_size,
 )
-from equimod.schedule import learning_rate
+from equimod.optim import set_rate
 from equimod.sync_batch_norm import synchronised
 from equimod.training.checkpoint import (
     CHECKPOINT,
@@ -108,7 +108,6 @@ class Trainer:
         training = config.training
         self.epoch_steps = number_of_batches(data, training.batch_size)
         self.total_steps = training.epochs * self.epoch_steps
-        self.warmup_steps = round(training.warmup_epochs * self.epoch_steps)
 
         self.pipeline = augspec.compile(spec, seed=config.seed).to(fabric.device)
         self.reader = code_reader(self.pipeline, config)
@@ -117,7 +116,7 @@ class Trainer:
             synchronised(self.learner, fabric.device)
         self.model = fabric.setup_module(self.learner.to(fabric.device))
         # afterwards, because sharding replaces the parameters
-        self.optimizer = training.optimizer.build(self.learner)
+        self.optimizer = self.learner.build_optimizer(training.optimizer)
         self.stepper = fabric.setup_optimizers(self.optimizer)
 
         self.step = 0
@@ -263,6 +262,8 @@ class Trainer:
         losses: dict[str, Tensor] = self.model(*inputs)
         self.stepper.zero_grad()
         self.fabric.backward(losses["loss"])
+        if (clip := self.config.training.clip_gradients) is not None:
+            clip.clip(self.learner.parameters())
         self.learner.method.before_step(self.step / self.total_steps)
         self.stepper.step()
         self.step += 1
@@ -290,12 +291,8 @@ class Trainer:
         return dict(zip(names, stacked.tolist(), strict=True))
 
     def _set_learning_rate(self) -> float:
-        training = self.config.training
-        rate = learning_rate(
-            self.step, self.total_steps, self.warmup_steps, training.optimizer.lr, training.final_lr
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        rate = self.config.training.rate_at(self.step, self.epoch_steps)
+        set_rate(self.optimizer, rate)
         return rate
 
     def _set_weight(self) -> dict[str, float]:

@@ -12,7 +12,7 @@ from timm.optim import Lars
 from torch import nn
 
 from equimod.lars import LARS
-from equimod.optim import AdamWConfig, LARSConfig, OptimizerConfig, SGDConfig
+from equimod.optim import AdamWConfig, LARSConfig, OptimizerConfig, SGDConfig, set_rate
 
 
 def network() -> nn.Sequential:
@@ -106,6 +106,46 @@ def test_biases_and_norms_are_not_decayed_and_frozen_weights_left_out(
     assert decayed["weight_decay"] == config.weight_decay
     assert undecayed["weight_decay"] == 0
     assert decayed["lr"] == undecayed["lr"] == config.lr
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_biases_decay_where_they_are_told_to_as_torch_has_it(name: str) -> None:
+    ours, theirs = network(), network()
+    given = {"name": name, "lr": 0.1, "weight_decay": 0.2, "decay_biases": True}
+    config = TypeAdapter(OptimizerConfig).validate_python(given)
+    if name == "sgd":
+        plain = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.2)
+    else:
+        plain = torch.optim.AdamW(theirs.parameters(), lr=0.1, weight_decay=0.2)
+    for model, optimizer in ((ours, config.build(ours)), (theirs, plain)):
+        for step in range(3):
+            optimizer.zero_grad()
+            loss(model, seed=step).backward()
+            optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("config", [LARSConfig(), SGDConfig(decay_biases=True), AdamWConfig()])
+def test_a_fixed_rate_stays_and_all_else_is_as_without(
+    config: LARSConfig | SGDConfig | AdamWConfig,
+) -> None:
+    model, plain = network(), network()
+    fixed, former = model[3], [*plain.parameters()][:-2]
+    optimizers = config.build(model, fixed.parameters()), config.build(plain)
+    for optimizer in optimizers:
+        set_rate(optimizer, config.lr / 10)
+    groups = optimizers[0].param_groups
+    assert [group["lr"] for group in groups] == [config.lr / 10] * 2 + [config.lr] * 2
+    assert [p for group in groups[2:] for p in group["params"]] == [*fixed.parameters()]
+    decays = [group["weight_decay"] for group in groups]
+    assert decays[:2] == decays[2:] == [g["weight_decay"] for g in optimizers[1].param_groups]
+    for optimizer, net in zip(optimizers, (model, plain), strict=True):
+        loss(net, seed=0).backward()
+        optimizer.step()
+    for a, b in zip(model.parameters(), former, strict=False):
+        assert torch.equal(a, b)
+    assert not torch.equal(fixed.weight, plain[3].weight)
 
 
 def test_one_step_of_sgd_and_adamw_uses_the_configured_numbers() -> None:

@@ -144,12 +144,39 @@ def test_the_published_recipes_of_other_methods(name: str, network: str, expecte
     assert joined.model_dump(exclude={"equimod"}) == alone.model_dump(exclude={"equimod"})
     assert alone.encoder.name == network
     assert alone.encoder.stem == ("cifar" if name.endswith("cifar10") else "imagenet")
-    published = {"simsiam-cifar10": {"layers": 2}}
+    published: dict[str, dict[str, object]] = {"simsiam-cifar10": {"layers": 2}}
+    published["simsiam-imagenet"] = {"fixed_predictor_rate": True}
     published["dino-imagenet"] = {"teacher_temperature": 0.04, "warmup": 0}
     assert alone.method == type(alone.method)(**published.get(name, {}))
     assert alone.views.local == tuple(
         f"local_{k}" for k in range(1, 9) if alone.method.name == "dino"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "decay_biases", "cosine_by", "fixed_predictor_rate"),
+    [
+        ("simsiam-imagenet", True, "epoch", True),
+        ("simsiam-cifar10", True, "epoch", False),
+        ("augself-stl10", True, "epoch", True),
+        ("augself-imagenet100", True, "epoch", True),
+        ("essl-cifar10", True, "step", True),
+        ("stl-stl10", True, "epoch", None),
+        ("dino-imagenet", False, "step", None),
+    ],
+)
+def test_what_the_published_code_does_with_rates_and_biases(
+    name: str, decay_biases: bool, cosine_by: str, fixed_predictor_rate: bool | None
+) -> None:
+    for arm in load(name).arms.values():
+        training, method = arm.training, arm.method
+        assert training.optimizer.decay_biases is decay_biases
+        assert training.cosine_by == cosine_by
+        assert getattr(method, "fixed_predictor_rate", None) is fixed_predictor_rate
+        clip = training.clip_gradients
+        assert (clip and clip.model_dump()) == (
+            {"norm": 3.0, "of": "each"} if method.name == "dino" else None
+        )
 
 
 @pytest.mark.parametrize(
@@ -205,7 +232,8 @@ def test_the_published_recipes_of_neighbours(
         assert beside.training == alone.training
     if alone.method.name == "simsiam":
         layers = 3 if name == "augself-imagenet100" else 2
-        assert alone.method == type(alone.method)(dim=2048, hidden=512, layers=layers)
+        heads = {"dim": 2048, "hidden": 512, "layers": layers}
+        assert alone.method == type(alone.method)(**heads, fixed_predictor_rate=True)
     else:
         assert (alone.method.temperature, alone.method.hidden, alone.method.dim) == (0.2, 512, 128)
 

@@ -24,6 +24,13 @@ CASES = {
         "method={name: byol, hidden: 16, dim: 8, ema_start: 0.9}",
         "equimod={hidden: 16, dim: 8}",
     ],
+    "simsiam, every option of a step": [
+        "method={name: simsiam, dim: 16, hidden: 8, fixed_predictor_rate: true}",
+        "training.optimizer={name: sgd, lr: 0.05, decay_biases: true}",
+        "training.clip_gradients={norm: 0.5, of: each}",
+        "training.cosine_by=epoch",
+        "training.warmup_epochs=0.5",
+    ],
     "adamw, equimod and bf16": [
         "training.optimizer={name: adamw, lr: 1e-3}",
         "equimod={hidden: 16, dim: 8}",

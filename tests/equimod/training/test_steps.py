@@ -31,6 +31,10 @@ CROPS = [
     "views.local=[small]",
 ]
 LAYER = "equimod.layer=layer2"
+FIXED = "method={name: simsiam, dim: 16, hidden: 8, fixed_predictor_rate: true}"
+DECAYED = "{name: sgd, lr: 0.01, weight_decay: 0.1, decay_biases: true}"
+EACH = "training.clip_gradients={norm: 0.05, of: each}"
+ALL = "training.clip_gradients={norm: 0.05}"
 CASES: dict[str, tuple[str, ...]] = {
     "simclr": (SIMCLR, "{name: sgd, lr: 0.01}", "ddp"),
     "byol": (BYOL, "{name: sgd, lr: 0.01}", "ddp"),
@@ -47,6 +51,9 @@ CASES: dict[str, tuple[str, ...]] = {
     "byol, sharded": (BYOL, "{name: sgd, lr: 0.01}", "fsdp"),
     "dino, sharded": (DINO, "{name: sgd, lr: 0.01}", "fsdp"),
     "at a layer": (SIMCLR, "{name: sgd, lr: 0.01}", "ddp", LAYER),
+    "clipped": (FIXED, DECAYED, "ddp", EACH),
+    "clipped, sharded": (FIXED, DECAYED, "fsdp", EACH),
+    "clipped together, sharded": (FIXED, DECAYED, "fsdp", ALL),
     "at a layer, sharded": (SIMCLR, "{name: sgd, lr: 0.01}", "fsdp", LAYER),
 }
 
@@ -79,7 +86,7 @@ def steps(path: Path, case: tuple[str, ...], rank: int = 0, world: int = 1) -> l
             assert all(isinstance(parameter, DTensor) for parameter in parameters)
             mine = sum(sharding.own(parameter).numel() for parameter in parameters)
             assert mine < 1.3 * sum(parameter.numel() for parameter in parameters) / world
-    optimizer = config.training.optimizer.build(learner)
+    optimizer = learner.build_optimizer(config.training.optimizer)
     found = []
     parts = batches(data, batch_size=16, seed=3, epoch=0, rank=rank, world_size=world)
     for step, batch in zip(range(STEPS), parts, strict=False):
@@ -91,6 +98,8 @@ def steps(path: Path, case: tuple[str, ...], rank: int = 0, world: int = 1) -> l
         loss = model(views["original"], augmented, codes, crops)["loss"]
         optimizer.zero_grad()
         loss.backward()
+        if (clip := config.training.clip_gradients) is not None:
+            clip.clip(learner.parameters())
         learner.method.before_step(step / STEPS)
         optimizer.step()
         learner.method.after_step((step + 1) / STEPS)
