@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
@@ -12,20 +11,14 @@ from typing import get_args
 
 import pytest
 import torch
-import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
-from torch.nn.parallel import DistributedDataParallel
+from float64_steps import float64_steps
 
 import augspec
 from augspec import SpecError
-from equimod.baselines import vectors
 from equimod.config import Run, load_run
-from equimod.data import batches
 from equimod.encoders import small
 from equimod.published import specs
 from equimod.ssl import MethodConfig
-from equimod.sync_batch_norm import synchronised
-from equimod.training import sharding
 from equimod.training.checkpoint import differences, load_checkpoint
 from equimod.training.devices import make_fabric
 from equimod.training.interrupt import InterruptedRunError, StopFlag
@@ -63,51 +56,10 @@ def run_of(case: str, *overrides: str) -> Run:
 
 
 def steps(
-    case: str, meeting: str, rank: int = 0, world: int = 1, *, sharded: bool = False
+    case: str, meeting: Path, rank: int = 0, world: int = 1, strategy: str = "ddp"
 ) -> list[torch.Tensor]:
-    """The losses of some steps in float64, and the weights and statistics after them."""
-    torch.set_num_threads(1)
-    if world > 1:
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
-    run = run_of(case)
-    config, neighbour = run.shared, run.shared.neighbour
-    assert neighbour is not None
-    names = config.views.augmented
-    pipeline = augspec.compile(run.spec, seed=config.seed, backend="eager")
-    learner = Learner.from_config(config, pipeline.layouts["first"].width, pipeline.plan).double()
-    model: torch.nn.Module = learner
-    if world > 1:
-        synchronised(learner, torch.device("cpu"))
-        if sharded:
-            model = sharding.shard(learner, init_device_mesh("cpu", (world,)))
-            assert sharding.is_sharded(learner)
-        else:
-            model = DistributedDataParallel(learner)
-    optimizer = config.training.optimizer.build(learner)
-    data = config.data.build("train", run.base)
-    found = []
-    parts = batches(data, batch_size=32, seed=3, epoch=0, rank=rank, world_size=world)
-    for batch in itertools.islice(parts, 2):
-        drawn = pipeline(batch.images, ids=batch.ids, epoch=0, positions=batch.positions)
-        pair = vectors(neighbour.reads, pipeline, drawn.params, (32, 32), names, batch.images)
-        loss = model(
-            None,
-            [drawn.views[name].double() for name in names],
-            [vector.double() for vector in pair],
-            [],
-            [drawn.views[name].double() for name in neighbour.extra_views],
-        )["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total = loss.detach().clone()
-        if world > 1:
-            dist.all_reduce(total)
-        found.append(total / world)
-    found += sharding.whole(learner.state_dict()).values()
-    if world > 1:
-        dist.destroy_process_group()
-    return found
+    """The losses of two steps in float64, and the weights and statistics after them."""
+    return float64_steps(run_of(case), 2, meeting, rank, world, strategy)
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +72,10 @@ def pool() -> Iterator[ProcessPoolExecutor]:
 def test_two_processes_take_the_steps_of_one(
     pool: ProcessPoolExecutor, one_thread: None, tmp_path: Path, case: str
 ) -> None:
-    meeting = f"file://{tmp_path / 'meet'}"
     name, _, how = case.partition(", ")
-    sharded = how == "sharded"
-    work = [pool.submit(steps, name, meeting, r, 2, sharded=sharded) for r in range(2)]
-    expected = steps(name, meeting)
+    shared = (2, "fsdp" if how == "sharded" else "ddp")
+    work = [pool.submit(steps, name, tmp_path / "meet", rank, *shared) for rank in range(2)]
+    expected = steps(name, tmp_path / "meet")
     for each in work:
         for mine, theirs in zip(each.result(timeout=240), expected, strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-10)

@@ -9,17 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import DTensor
-from torch.nn.parallel import DistributedDataParallel
+from float64_steps import float64_steps
 
-import augspec
 from equimod.config import load_run
-from equimod.data import batches
-from equimod.sync_batch_norm import synchronised
-from equimod.training import sharding
-from equimod.training.learner import Learner
 
 STEPS = 4
 SIMCLR = "method={name: simclr, hidden: 16, dim: 8}"
@@ -61,56 +53,10 @@ CASES: dict[str, tuple[str, ...]] = {
 def steps(path: Path, case: tuple[str, ...], rank: int = 0, world: int = 1) -> list[torch.Tensor]:
     """The losses of some steps, and the weights and statistics after them."""
     method, optimiser, strategy, *more = case
-    torch.set_num_threads(1)
-    if world > 1:
-        meeting = f"file://{path.parent / f'meet-{world}'}"
-        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world)
     sets = ["arms={}", "equimod={hidden: 16, dim: 8}", method, f"training.optimizer={optimiser}"]
-    sets += more
-    if "dino" in method:
-        sets += CROPS
-    run = load_run(path, sets)
-    config = run.shared
-    data = config.data.build("train", run.base)
-    pipeline = augspec.compile(run.spec, seed=config.seed)
-    learner = Learner.from_config(config, pipeline.layouts["first"].width).double()
-    model: torch.nn.Module = learner
-    if world > 1:
-        synchronised(learner, torch.device("cpu"))
-        if strategy == "ddp":
-            model = DistributedDataParallel(learner)
-        else:
-            sharding.BLOCK = 100  # so that layers of this small network are gathered one by one
-            model = sharding.shard(learner, init_device_mesh("cpu", (world,)))
-            parameters = [*model.parameters()]
-            assert all(isinstance(parameter, DTensor) for parameter in parameters)
-            mine = sum(sharding.own(parameter).numel() for parameter in parameters)
-            assert mine < 1.3 * sum(parameter.numel() for parameter in parameters) / world
-    optimizer = learner.build_optimizer(config.training.optimizer)
-    found = []
-    parts = batches(data, batch_size=16, seed=3, epoch=0, rank=rank, world_size=world)
-    for step, batch in zip(range(STEPS), parts, strict=False):
-        drawn = pipeline(batch.images, ids=batch.ids, epoch=0)
-        views = {name: view.double() for name, view in drawn.views.items()}
-        augmented = [views[name] for name in config.views.augmented]
-        codes = [drawn.codes[name].double() for name in config.views.augmented]
-        crops = [views[name] for name in config.views.local]
-        loss = model(views["original"], augmented, codes, crops)["loss"]
-        optimizer.zero_grad()
-        loss.backward()
-        if (clip := config.training.clip_gradients) is not None:
-            clip.clip(learner.parameters())
-        learner.method.before_step(step / STEPS)
-        optimizer.step()
-        learner.method.after_step((step + 1) / STEPS)
-        total = loss.detach().clone()
-        if world > 1:
-            dist.all_reduce(total)
-        found.append(total / world)
-    found += sharding.whole(learner.state_dict()).values()
-    if world > 1:
-        dist.destroy_process_group()
-    return found
+    sets += [*more, *(CROPS if "dino" in method else ())]
+    meeting = path.parent / f"meet-{world}"
+    return float64_steps(load_run(path, sets), STEPS, meeting, rank, world, strategy)
 
 
 @pytest.fixture(scope="module")
