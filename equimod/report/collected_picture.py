@@ -36,7 +36,7 @@ from equimod.report.table import Measure
 HEAD = 1.1
 """Inches for the title above the legend."""
 BESIDE = 3
-"""Charts in a row."""
+"""Charts in a row, at most."""
 CURVE, LINE = 2.9, 0.27
 """Inches of a chart of curves, and of one line of a chart of dots."""
 BELOW, GROUP = 1.15, 0.35
@@ -116,13 +116,15 @@ def _group(
         canvas.text(MARGIN, top - 0.35, title, LABEL + 1.5, weight="bold")
         top += GROUP
     height = _chart(look, rows)
-    for start in range(0, len(shown), BESIDE):
-        some = shown[start : start + BESIDE]
+    # as even as can be: four are two and two
+    count = math.ceil(len(shown) / math.ceil(len(shown) / BESIDE))
+    for start in range(0, len(shown), count):
+        some = shown[start : start + count]
         panels = tuple(_panel(look, rows, measure, k == 0) for k, measure in enumerate(some))
-        # what is alone in its row is as wide as the others
-        padding = (Panel(_nothing),) * (min(BESIDE, len(shown)) - len(some))
+        # what has less beside it is as wide as the others
+        padding = (Panel(_nothing),) * (count - len(some))
         beside(
-            canvas, top, height, panels + padding, chain(marks[start : start + BESIDE], repeat(""))
+            canvas, top, height, panels + padding, chain(marks[start : start + count], repeat(""))
         )
         top += height + BELOW
 
@@ -141,13 +143,13 @@ def _chart(look: _Look, rows: Sequence[Row]) -> float:
 
 
 def _shown(collected: Collected, rows: Sequence[Row]) -> list[Measure]:
-    """Accuracies, and how well codes find views: by the probe, or else by the arms' own heads."""
+    """Accuracies, and how well codes find views: by the probe and by the arms' own heads."""
     measured = {metric for row in rows for metric in row.values}
     found = []
     for m in (m for section in compared(collected, rows).values() for m in section):
         if m.metric.startswith(("linear/", "knn/")) or m.metric in (RETRIEVAL, ABSOLUTE):
             found.append(m)
-        elif m.metric == OWN_RETRIEVAL and RETRIEVAL not in measured:
+        elif m.metric == OWN_RETRIEVAL:
             found.append(replace(m, label=f"{m.label}, own head"))
     return [m for m in found if m.metric in measured]
 

@@ -247,19 +247,22 @@ def test_words_give_a_line_of_dots_for_each_row() -> None:
     assert dots[:, 0].tolist() == values
 
 
-def test_the_own_heads_ranks_are_drawn_where_no_probe_was_measured() -> None:
+def test_ranks_are_drawn_of_the_probe_and_of_the_arms_own_heads() -> None:
     def titles(data: Collected) -> str:
         return " ".join(axes.get_title(loc="left") for axes in draw_collected(data).figure.axes)
 
     with_probe = collected()
     own = {"equivariance/retrieval_mrr": {0: 0.6, 1: 0.7}}
     rows = tuple(replace(r, values={**r.values, **own}) for r in with_probe.rows)
-    assert "own head" not in titles(replace(with_probe, rows=rows))
+    assert "own head" not in titles(with_probe)
+    both = titles(replace(with_probe, rows=rows))
+    assert "retrieval MRR, probe" in both and "retrieval MRR, own head" in both
     bare = tuple(
         replace(r, values={k: v for k, v in r.values.items() if not k.startswith("probe/")})
         for r in rows
     )
-    assert "retrieval MRR, own head" in titles(replace(with_probe, rows=bare, differences=()))
+    alone = titles(replace(with_probe, rows=bare, differences=()))
+    assert "retrieval MRR, own head" in alone and "probe" not in alone
 
 
 def test_the_picture_is_1600_wide_and_the_same_each_time(tmp_path: Path) -> None:
