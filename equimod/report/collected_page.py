@@ -103,7 +103,8 @@ def _commit(code: str) -> str:
 
 def _machine(environment: Mapping[str, Any]) -> str:
     gpus = environment.get("gpus") or ["no GPU"]
-    threads = f"{environment.get('threads', '?')} threads of {environment.get('cores', '?')} cores"
+    count = environment.get("threads", "?")
+    threads = f"{count} thread{'' if count == 1 else 's'} of {environment.get('cores', '?')} cores"
     return f"{environment.get('processor') or 'unknown processor'}, {threads}, {', '.join(gpus)}"
 
 
