@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, cycle, repeat
@@ -143,13 +144,16 @@ def _chart(look: _Look, rows: Sequence[Row]) -> float:
 
 
 def _shown(collected: Collected, rows: Sequence[Row]) -> list[Measure]:
-    """Accuracies, and how well codes find views: by the probe and by the arms' own heads."""
-    measured = {metric for row in rows for metric in row.values}
+    """Accuracies, and how well codes find views: by the probe and by the arms' own heads.
+
+    One head alone has nothing to stand beside, and is drawn where there is no probe only.
+    """
+    measured = Counter(metric for row in rows for metric in row.values)
     found = []
     for m in (m for section in compared(collected, rows).values() for m in section):
         if m.metric.startswith(("linear/", "knn/")) or m.metric in (RETRIEVAL, ABSOLUTE):
             found.append(m)
-        elif m.metric == OWN_RETRIEVAL:
+        elif m.metric == OWN_RETRIEVAL and (measured[m.metric] > 1 or RETRIEVAL not in measured):
             found.append(replace(m, label=f"{m.label}, own head"))
     return [m for m in found if m.metric in measured]
 
@@ -319,7 +323,8 @@ def _subtitle(look: _Look) -> str:
     seeds = sorted({seed for row in collected.rows if row.random for seed in row.seeds})
     kinds = ("line: mean", "band") if look.axis else ("stroke: mean", "bar")
     key = f"dots: seeds, {kinds[0]}, {kinds[1]}: its 95 % interval, cut off at the edge"
-    first = " · ".join([collected.data, f"seeds {numbers(seeds)}", key])
+    which = f"seed{'s' if len(seeds) > 1 else ''} {numbers(seeds)}"
+    first = " · ".join([collected.data, which, key])
     styles = _others(collected, look.axis) if look.axis else []
     names = ("solid", "dashed", "dotted", "dash-dotted")
     second = [f"{name}: {other}" for name, other in zip(names, styles, strict=False) if other]
