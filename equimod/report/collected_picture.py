@@ -293,9 +293,10 @@ def _dots(axes: Axes, look: _Look, rows: Sequence[Row], measure: Measure, named:
     ]
     x, y, colours = zip(*seeds, strict=True)
     axes.scatter(x, y, 22, colours, linewidths=0.6, edgecolors="white", zorder=2.1)
-    means = [s.mean for _, _, s in places]
-    above, below = ([y + side * 0.36 for y, _, _ in places] for side in (-1, 1))
-    axes.vlines(means, above, below, colors=INK, linewidth=1.8, zorder=2.2)
+    # over a single seed a stroke would hide its colour
+    means = [(y, s.mean) for y, row, s in places if len(row.values[measure.metric]) > 1]
+    above, below = ([y + side * 0.36 for y, _ in means] for side in (-1, 1))
+    axes.vlines([mean for _, mean in means], above, below, colors=INK, linewidth=1.8, zorder=2.2)
     axes.set_yticks(range(len(rows)), [_line(look, row) if named else "" for row in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(_limits(rows, measure))

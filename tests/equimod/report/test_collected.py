@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -245,6 +246,19 @@ def test_words_give_a_line_of_dots_for_each_row() -> None:
     (dots,) = (c.get_offsets() for c in axes.collections if len(c.get_offsets()) > 1)
     values = [v for each in data.rows for v in each.values.get("linear/shape", {}).values()]
     assert dots[:, 0].tolist() == values
+
+
+@pytest.mark.parametrize(("count", "strokes"), [(1, 0), (2, 3)])
+def test_a_single_seed_is_a_dot_without_a_stroke(count: int, strokes: int) -> None:
+    axes = titled(draw_collected(collected(range(count))), "(a) linear shape")
+    upright = [
+        segment
+        for lines in axes.collections
+        if isinstance(lines, LineCollection)
+        for segment in lines.get_segments()
+        if segment[0, 0] == segment[1, 0]
+    ]
+    assert len(upright) == strokes
 
 
 def test_ranks_are_drawn_of_the_probe_and_of_the_arms_own_heads() -> None:
