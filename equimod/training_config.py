@@ -73,7 +73,8 @@ class TrainingConfig(DocumentModel):
             step: counted from 0.
             epoch_steps: the number of steps of an epoch.
         """
-        total, warmup = self.epochs * epoch_steps, self.warmup_steps(epoch_steps)
+        total = self.epochs * epoch_steps
+        warmup = min(self.warmup_steps(epoch_steps), total)  # without epochs, too
         if self.cosine_by == "epoch" and step > warmup:
             step = max(warmup, step - step % epoch_steps)
         return learning_rate(step, total, warmup, self.optimizer.lr, self.final_lr)

@@ -31,6 +31,10 @@ def test_by_epoch_it_is_torchs_schedule_of_epochs() -> None:
     assert config.rate_at(20, EPOCH_STEPS) == pytest.approx(0.01)
 
 
+def test_without_epochs_a_warm_up_is_no_mistake() -> None:
+    assert training(epochs=0, warmup_epochs=2).rate_at(0, EPOCH_STEPS) == 0.2
+
+
 @pytest.mark.parametrize("warmup", [0.0, 0.5, 1.0, 1.75, 5.0])
 def test_by_step_it_is_the_plain_schedule_and_warm_up_goes_by_steps(warmup: float) -> None:
     by_step = training(warmup_epochs=warmup)
