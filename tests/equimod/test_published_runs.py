@@ -81,7 +81,7 @@ def test_the_published_recipe_takes_a_step(name: str) -> None:
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     batch = pipeline(images, ids=torch.arange(4), epoch=0)
     learner = Learner.from_config(config, pipeline.layouts["first"].width)
-    optimizer = config.training.optimizer.build(learner)
+    optimizer = learner.build_optimizer(config.training.optimizer)
     assert isinstance(optimizer, LARS)
     before = {k: v.clone() for k, v in learner.encoder.named_parameters()}
     for group in optimizer.param_groups:

@@ -123,7 +123,7 @@ def real_step(path: Path, name: str, overrides: list[str]) -> tuple[int, int]:
     run = load_run(path, overrides)
     config, plan = run.arms[name], augspec.make_plan(run.spec)
     learner = Learner.from_config(config, plan.view("first").layout.width, plan)
-    optimizer = config.training.optimizer.build(learner)
+    optimizer = learner.build_optimizer(config.training.optimizer)
     count = config.training.batch_size
     saved: dict[int, int] = {}
 
