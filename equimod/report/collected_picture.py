@@ -117,17 +117,20 @@ def _group(
         canvas.text(MARGIN, top - 0.35, title, LABEL + 1.5, weight="bold")
         top += GROUP
     height = _chart(look, rows)
-    # as even as can be: four are two and two
-    count = math.ceil(len(shown) / math.ceil(len(shown) / BESIDE))
-    for start in range(0, len(shown), count):
-        some = shown[start : start + count]
+    in_rows, letter = _in_rows(shown), iter(marks)
+    for some in in_rows:
         panels = tuple(_panel(look, rows, measure, k == 0) for k, measure in enumerate(some))
         # what has less beside it is as wide as the others
-        padding = (Panel(_nothing),) * (count - len(some))
-        beside(
-            canvas, top, height, panels + padding, chain(marks[start : start + count], repeat(""))
-        )
+        padding = (Panel(_nothing),) * (len(in_rows[0]) - len(some))
+        own = [next(letter) for _ in some]
+        beside(canvas, top, height, panels + padding, chain(own, repeat("")))
         top += height + BELOW
+
+
+def _in_rows(shown: Sequence[Measure]) -> list[Sequence[Measure]]:
+    """The charts of each row, as even as can be: four are two and two."""
+    count = math.ceil(len(shown) / math.ceil(len(shown) / BESIDE))
+    return [shown[start : start + count] for start in range(0, len(shown), count)]
 
 
 def _nothing(axes: Axes, letter: str) -> None:
@@ -135,7 +138,7 @@ def _nothing(axes: Axes, letter: str) -> None:
 
 
 def _height(look: _Look, title: str, rows: Sequence[Row], shown: Sequence[Measure]) -> float:
-    below = math.ceil(len(shown) / BESIDE) * (_chart(look, rows) + BELOW)
+    below = len(_in_rows(shown)) * (_chart(look, rows) + BELOW)
     return below + (GROUP if title else 0)
 
 

@@ -65,7 +65,6 @@ class SimSiamConfig(MethodDocument):
     """Width of the predictor's hidden layer: a bottleneck, a quarter of `dim` in the paper."""
     layers: int = Field(default=3, ge=1)
     """Linear layers of the projector; 3 on ImageNet, 2 on CIFAR-10 (appendix D)."""
-
     fixed_predictor_rate: bool = False
     """Whether the predictor's learning rate is the highest one from the first step to the last
     (`--fix-pred-lr` of the authors' code): a predictor must keep up with its encoder."""
